@@ -1,0 +1,82 @@
+# Each target is a few lines; what would be longer is a Go program.
+
+GO        ?= go
+FUZZTIME  ?= 10s
+TESTFLAGS ?=
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+COMMANDS  := patchcord localspeech callprobe
+SPEECH    := libflite1 libpocketsphinx3 pocketsphinx-en-us
+
+LINT      ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test pg race fuzz e2e acoustic interop bench lint vuln release speech
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */\1\t/' | \
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+demo: speech build ## a real phone call on this machine, caller and agent both heard: no key, no server
+	bin/patchcord demo $(ARGS)
+
+run: build ## the engine: SIP, RTP, HTTP
+	bin/patchcord serve $(ARGS)
+
+build: ## the commands, into bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
+
+test: ## all tests that need nothing but Go; what needs more is skipped by name
+	$(GO) test $(TESTFLAGS) ./...
+
+pg: ## the tests of the store on PostgreSQL too, on a server of their own (needs postgresql)
+	.ci/postgres $(GO) test $(TESTFLAGS) ./store/...
+
+race: ## the same tests under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sort | { while IFS=: read -r file fn; do \
+		echo "fuzz $$(dirname $$file) $${fn#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${fn#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || bad=1; \
+	done; exit $${bad:-0}; }
+
+e2e: build ## whole calls through the built binary, and peers that nobody here wrote
+	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 20m $(TESTFLAGS) ./internal/e2e/...
+
+acoustic: build ## what noise, coughs, talk and echo do to calls, over tracks of ten minutes
+	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 50m -v $(TESTFLAGS) ./internal/e2e/... \
+		-run '^Test(Disturbances|MusicAndTalk|Echo|OnsetToSilence|PausesInside)' -track 10m
+
+interop: build ## only the foreign peers of e2e: SIPp, baresip, sipsak
+	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 20m -run '^TestPeer' -v $(TESTFLAGS) ./internal/e2e/...
+
+bench: build ## benchmarks, then the load figures of the engine
+	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+	bin/patchcord bench --calls 100
+	bin/patchcord bench --table
+
+lint: ## golangci-lint at its pinned version (compiled on first use, a few minutes)
+	$(LINT) run ./...
+	$(LINT) run --build-tags e2e ./internal/e2e/...
+
+vuln: ## known vulnerabilities in what is linked (needs the network)
+	$(VULNCHECK) ./...
+
+release: ## static binaries for linux/amd64 and linux/arm64, into dist/
+	@for arch in amd64 arm64; do mkdir -p dist/linux-$$arch && \
+		GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ $(COMMANDS:%=./cmd/%) || exit 1; done
+	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
+
+# The local voice and recogniser are Debian packages, loaded at run time by bin/localspeech.
+speech:
+	@command -v dpkg >/dev/null || { echo "Not a Debian: make sure that $(SPEECH) are installed."; exit 0; }; \
+	missing=$$(for p in $(SPEECH); do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
+	if [ -z "$$missing" ]; then exit 0; \
+	elif [ "$$(id -u)" != 0 ]; then echo "The local voice and recogniser are missing. Run once: sudo apt-get install -y $$missing"; exit 1; \
+	else echo "Installing the local voice and recogniser: $$missing"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi

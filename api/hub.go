@@ -1,0 +1,120 @@
+package api
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/patchcord/patchcord/engine"
+	"github.com/patchcord/patchcord/engine/agent"
+	"github.com/patchcord/patchcord/telephony"
+)
+
+// Message is an event on its way to those who watch.
+type Message struct {
+	CallID telephony.CallID
+	Agent  agent.ID
+	Seq    int
+	Name   string
+	Body   json.RawMessage
+}
+
+// Hub hands the events of calls to those who watch them. It is a journal of
+// the engine; publishing never blocks: who does not keep up is cut off.
+type Hub struct {
+	mu     sync.Mutex
+	agents map[telephony.CallID]agent.ID // of the calls that are up
+	subs   map[*Subscription]struct{}
+}
+
+var _ engine.Journal = (*Hub)(nil)
+
+// NewHub makes a hub.
+func NewHub() *Hub {
+	return &Hub{agents: map[telephony.CallID]agent.ID{}, subs: map[*Subscription]struct{}{}}
+}
+
+// Started notes whose call it is.
+func (h *Hub) Started(r engine.Record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.agents[r.ID] = r.Agent
+}
+
+// Ended forgets it.
+func (h *Hub) Ended(r engine.Record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.agents, r.ID)
+}
+
+// Event publishes one event.
+func (h *Hub) Event(e engine.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.subs) == 0 {
+		return
+	}
+	m := Message{CallID: e.CallID, Agent: h.agents[e.CallID], Seq: e.Seq, Name: e.Name}
+	for sub := range h.subs {
+		if !sub.want(m) {
+			continue
+		}
+		if m.Body == nil {
+			body, err := json.Marshal(e)
+			if err != nil {
+				return // the store logs an event that is no JSON
+			}
+			m.Body = body
+		}
+		select {
+		case sub.c <- m:
+		default:
+			sub.cut = true
+			h.removeLocked(sub)
+		}
+	}
+}
+
+// Subscription is somebody who watches.
+type Subscription struct {
+	// C brings the messages; it is closed when the subscription is closed or
+	// cut.
+	C <-chan Message
+
+	hub  *Hub
+	c    chan Message
+	want func(Message) bool
+	cut  bool // guarded by hub.mu
+}
+
+// Subscribe watches what want chooses, with room for size messages that wait.
+// want must not block.
+func (h *Hub) Subscribe(size int, want func(Message) bool) *Subscription {
+	c := make(chan Message, size)
+	sub := &Subscription{C: c, hub: h, c: c, want: want}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.subs[sub] = struct{}{}
+	return sub
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.removeLocked(s)
+}
+
+// Cut tells whether it ended because it did not keep up.
+func (s *Subscription) Cut() bool {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.cut
+}
+
+func (h *Hub) removeLocked(s *Subscription) {
+	if _, ok := h.subs[s]; ok {
+		delete(h.subs, s)
+		close(s.c)
+	}
+}

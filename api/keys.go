@@ -1,0 +1,340 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/zap"
+
+	"github.com/patchcord/patchcord/engine/agent"
+	"github.com/patchcord/patchcord/store"
+)
+
+// KeyStore keeps the keys that are made over the API: *store.Store.
+type KeyStore interface {
+	Keys(ctx context.Context) ([]store.Key, error)
+	AddKey(ctx context.Context, k store.Key) (store.Key, error)
+	ChangeKey(ctx context.Context, k store.Key) error
+	DeleteKey(ctx context.Context, id string) error
+}
+
+var _ KeyStore = (*store.Store)(nil)
+
+// A key is these characters and 32 random bytes in hex.
+const (
+	keyBegins = "pc_live_"
+	keyBytes  = 32
+	shownOf   = len(keyBegins) + 4 // characters of it that are shown later
+)
+
+// APIKey is a key as the API shows it.
+type APIKey struct {
+	ID        string     `json:"id" format:"uuid"`
+	Name      string     `json:"name"`
+	Prefix    string     `json:"prefix" doc:"How the key begins, to know it by" example:"pc_live_9f3a"`
+	Key       string     `json:"key,omitempty" doc:"The key itself, in the answer to its making and never again"`
+	Scopes    []string   `json:"scopes"`
+	Agents    []agent.ID `json:"allowed_agent_ids" doc:"The only agents that exist for it; empty: all"`
+	Limits    KeyLimits  `json:"limits"`
+	Active    bool       `json:"is_active"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"null: never"`
+	CreatedAt time.Time  `json:"created_at"`
+	CreatedBy string     `json:"created_by,omitempty"`
+	Warnings  []Fault    `json:"warnings,omitempty" doc:"Scopes that open nothing here"`
+}
+
+// KeyLimits are the limits of one key; 0 is the default, -1 no limit.
+type KeyLimits struct {
+	PerMinute int `json:"per_minute,omitempty" minimum:"-1" maximum:"1000000"`
+	PerHour   int `json:"per_hour,omitempty" minimum:"-1" maximum:"100000000"`
+	Control   int `json:"control_per_minute,omitempty" minimum:"-1" maximum:"1000000"`
+}
+
+// APIKeyInput is a key as it is sent; what a change leaves out stays.
+type APIKeyInput struct {
+	Name      *string     `json:"name,omitempty" minLength:"1" maxLength:"100"`
+	Scopes    *[]string   `json:"scopes,omitempty" minItems:"1" maxItems:"40" doc:"*, agents:read, kb:write, …"`
+	Agents    *[]agent.ID `json:"allowed_agent_ids,omitempty" maxItems:"1000"`
+	Limits    *KeyLimits  `json:"limits,omitempty"`
+	Active    *bool       `json:"is_active,omitempty" doc:"false: it opens nothing"`
+	ExpiresAt *time.Time  `json:"expires_at,omitempty"`
+}
+
+// KeyPath names a key in a path.
+type KeyPath struct {
+	ID string `path:"id" maxLength:"64" doc:"Id of the key"`
+}
+
+type keyChange struct {
+	KeyPath
+	Body APIKeyInput
+}
+
+func keyView(k store.Key) APIKey {
+	v := APIKey{
+		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Scopes: k.Scopes, Agents: k.Agents, Active: k.Revoked.IsZero(),
+		Limits:    KeyLimits{PerMinute: k.PerMinute, PerHour: k.PerHour, Control: k.Control},
+		CreatedAt: k.Created, CreatedBy: k.By,
+	}
+	if v.Agents == nil {
+		v.Agents = []agent.ID{}
+	}
+	if !k.Expires.IsZero() {
+		v.ExpiresAt = &k.Expires
+	}
+	for i, sc := range k.Scopes {
+		if own(sc) == "" {
+			v.Warnings = append(v.Warnings, Fault{Param: at("body.scopes", i), Message: "it opens nothing here"})
+		}
+	}
+	return v
+}
+
+// keys are the paths of keys. Who may make keys could give itself anything,
+// so only a key for everything may.
+func (s *Server) keys() {
+	const path = "/v1/api-keys"
+	huma.Register(s.api, huma.Operation{
+		OperationID: "list-api-keys", Method: http.MethodGet, Path: path, Summary: "All keys that were made here",
+		Tags: []string{"api-keys"}, Security: scope("*"),
+	}, func(ctx context.Context, _ *struct{}) (*body[Page[APIKey]], error) {
+		all, err := s.keptKeys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		page := Page[APIKey]{Data: make([]APIKey, 0, len(all))}
+		for _, k := range all {
+			page.Data = append(page.Data, keyView(k))
+		}
+		return &body[Page[APIKey]]{page}, nil
+	})
+	huma.Register(s.api, huma.Operation{
+		OperationID: "create-api-key", Method: http.MethodPost, Path: path, Summary: "Make a key; it is shown once",
+		Tags: []string{"api-keys"}, Security: scope("*"), DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBody,
+		Metadata: onceWithout("key"),
+	}, s.createKey)
+	huma.Register(s.api, huma.Operation{
+		OperationID: "get-api-key", Method: http.MethodGet, Path: path + "/{id}", Summary: "A key, but for the key itself",
+		Tags: []string{"api-keys"}, Security: scope("*"),
+	}, func(ctx context.Context, in *KeyPath) (*body[APIKey], error) {
+		k, err := s.keptKey(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &body[APIKey]{keyView(k)}, nil
+	})
+	huma.Register(s.api, huma.Operation{
+		OperationID: "change-api-key", Method: http.MethodPatch, Path: path + "/{id}",
+		Summary: "Change what a key opens, or deactivate it", Tags: []string{"api-keys"}, Security: scope("*"),
+		MaxBodyBytes: maxBody,
+	}, s.changeKey)
+	huma.Register(s.api, huma.Operation{
+		OperationID: "delete-api-key", Method: http.MethodDelete, Path: path + "/{id}", Summary: "Delete a key",
+		Tags: []string{"api-keys"}, Security: scope("*"),
+	}, func(ctx context.Context, in *KeyPath) (*struct{}, error) {
+		s.writes.Lock()
+		defer s.writes.Unlock()
+		if _, err := s.keptKey(ctx, in.ID); err != nil {
+			return nil, err
+		}
+		if err := kept(s.cfg.KeyStore.DeleteKey(ctx, in.ID), "key"); err != nil {
+			return nil, err
+		}
+		return nil, s.loadKeys(ctx)
+	})
+}
+
+// keptKeys are the keys in the store.
+func (s *Server) keptKeys(ctx context.Context) ([]store.Key, error) {
+	if err := whole(ctx); err != nil {
+		return nil, err
+	}
+	if s.cfg.KeyStore == nil {
+		return nil, fail(http.StatusServiceUnavailable, "", "", "This process keeps no keys.")
+	}
+	all, err := s.cfg.KeyStore.Keys(ctx)
+	if err != nil {
+		return nil, internal(err)
+	}
+	return all, nil
+}
+
+func (s *Server) keptKey(ctx context.Context, id string) (store.Key, error) {
+	all, err := s.keptKeys(ctx)
+	if err != nil {
+		return store.Key{}, err
+	}
+	for _, k := range all {
+		if k.ID == id {
+			return k, nil
+		}
+	}
+	return store.Key{}, notFound("key")
+}
+
+func (s *Server) createKey(ctx context.Context, in *struct{ Body APIKeyInput }) (*object[APIKey], error) {
+	s.writes.Lock()
+	defer s.writes.Unlock()
+	if _, err := s.keptKeys(ctx); err != nil {
+		return nil, err
+	}
+	k := store.Key{By: caller(ctx).Name}
+	if err := s.takeKey(ctx, &k, in.Body); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, keyBytes)
+	if _, err := rand.Read(raw); err != nil {
+		return nil, internal(err)
+	}
+	secret := keyBegins + hex.EncodeToString(raw)
+	k.Prefix, k.Hash = secret[:shownOf], HashKey(secret)
+	k, err := s.cfg.KeyStore.AddKey(ctx, k)
+	if err != nil {
+		return nil, kept(err, "key")
+	}
+	if err := s.loadKeys(ctx); err != nil {
+		return nil, err
+	}
+	v := keyView(k)
+	v.Key = secret
+	return &object[APIKey]{Location: "/v1/api-keys/" + k.ID, Body: v}, nil
+}
+
+func (s *Server) changeKey(ctx context.Context, in *keyChange) (*body[APIKey], error) {
+	s.writes.Lock()
+	defer s.writes.Unlock()
+	k, err := s.keptKey(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.takeKey(ctx, &k, in.Body); err != nil {
+		return nil, err
+	}
+	if err := kept(s.cfg.KeyStore.ChangeKey(ctx, k), "key"); err != nil {
+		return nil, err
+	}
+	if err := s.loadKeys(ctx); err != nil {
+		return nil, err
+	}
+	return &body[APIKey]{keyView(k)}, nil
+}
+
+// takeKey puts what was sent in the place of what was there. What was there is
+// not looked at again: a key whose agent is gone can still be ended.
+func (s *Server) takeKey(ctx context.Context, k *store.Key, in APIKeyInput) error {
+	p := &Problem{Status: http.StatusUnprocessableEntity}
+	put(&k.Name, in.Name)
+	put(&k.Scopes, in.Scopes)
+	put(&k.Agents, in.Agents)
+	if in.Limits != nil {
+		k.PerMinute, k.PerHour, k.Control = in.Limits.PerMinute, in.Limits.PerHour, in.Limits.Control
+	}
+	if in.ExpiresAt != nil {
+		k.Expires = in.ExpiresAt.UTC().Truncate(time.Millisecond)
+	}
+	if in.Active != nil && *in.Active {
+		k.Revoked = time.Time{}
+	} else if in.Active != nil && k.Revoked.IsZero() {
+		k.Revoked = time.Now().UTC().Truncate(time.Millisecond)
+	}
+	if k.Name == "" {
+		p.Faults = append(p.Faults, Fault{Param: "body.name", Message: "missing; it names who uses the key"})
+	}
+	if len(k.Scopes) == 0 {
+		p.Faults = append(p.Faults, Fault{Param: "body.scopes", Message: "missing; write what the key is for"})
+	}
+	for i, sc := range sentOf(in.Scopes) {
+		if !slices.Contains(s.cfg.Scopes, sc) {
+			p.Faults = append(p.Faults, Fault{Param: at("body.scopes", i), Message: "no scope; see the documentation of keys"})
+		}
+	}
+	for i, id := range sentOf(in.Agents) {
+		known, err := s.knows(ctx, id)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			p.Faults = append(p.Faults, Fault{Param: at("body.allowed_agent_ids", i), Message: "there is no such agent"})
+			continue
+		}
+		a, err := s.agent(ctx, string(id)) // a name becomes the id
+		if err != nil {
+			return err
+		}
+		k.Agents[i] = a.ID
+	}
+	if p.Faults != nil {
+		return p
+	}
+	return nil
+}
+
+func put[T any](to *T, sent *T) {
+	if sent != nil {
+		*to = *sent
+	}
+}
+
+// sentOf is a list that was sent, none where it was left out.
+func sentOf[T any](list *[]T) []T {
+	if list == nil {
+		return nil
+	}
+	return *list
+}
+
+// keysTimeout bounds the reading of the keys after a change.
+const keysTimeout = 5 * time.Second
+
+// loadKeys brings the keys that are looked at with every request up to date,
+// though nobody waits for the answer any more: a key that was ended opens
+// nothing. Two at a time could put the older keys in the place of the newer;
+// who changes keys has writes.
+func (s *Server) loadKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
+	defer cancel()
+	all := slices.Clone(s.cfg.Keys)
+	if s.cfg.KeyStore != nil {
+		made, err := s.cfg.KeyStore.Keys(ctx)
+		if err != nil {
+			return errors.Join(errors.New("api: read the keys"), err)
+		}
+		for _, k := range made {
+			all = append(all, Key{
+				ID: k.ID, Name: k.Name, Hash: k.Hash, Scopes: k.Scopes, Agents: k.Agents, Expires: k.Expires,
+				Revoked: !k.Revoked.IsZero(), Limits: Limits{PerMinute: k.PerMinute, PerHour: k.PerHour, Control: k.Control},
+			})
+		}
+	}
+	s.known.Store(&all)
+	return nil
+}
+
+// followKeys brings the keys up to what other processes of the store changed,
+// until ctx ends.
+func (s *Server) followKeys(ctx context.Context) {
+	if s.cfg.KeysRefresh <= 0 {
+		return
+	}
+	t := time.NewTicker(s.cfg.KeysRefresh)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		s.writes.Lock()
+		err := s.loadKeys(ctx)
+		s.writes.Unlock()
+		if err != nil {
+			s.log.Warn("keys that others changed cannot be read", zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package api
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcord/patchcord/store"
+)
+
+// SEC-13, T-21: a key is made of 32 random bytes, shown once and kept as its
+// hash; it opens what its scopes say until it ends.
+func TestKeysAreMade(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	a := f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read","kb:read","organization:read"],"allowed_agent_ids":["sales"],
+		"limits":{"per_minute":5000}}`)
+	var k APIKey
+	a.into(t, &k)
+	if a.StatusCode != 201 || !strings.HasPrefix(k.Key, "pc_live_") || len(k.Key) != 8+64 || k.Prefix != k.Key[:12] || !k.Active || k.CreatedBy != "ops" ||
+		len(k.Warnings) != 1 || k.Warnings[0].Param != "body.scopes[2]" {
+		t.Fatalf("%d %s", a.StatusCode, a.text)
+	}
+	var other APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"other","scopes":["*"]}`).into(t, &other)
+	if other.Key == k.Key {
+		t.Error("two keys are the same")
+	}
+	path := "/v1/api-keys/" + k.ID
+	for _, p := range []string{path, "/v1/api-keys"} {
+		if a = f.do("GET", p, ""); a.StatusCode != 200 || strings.Contains(a.text, k.Key) || !strings.Contains(a.text, k.Prefix) {
+			t.Errorf("%d %s", a.StatusCode, a.text)
+		}
+	}
+	kept, err := f.store.Keys(t.Context())
+	if err != nil || len(kept) != 2 || kept[0].Hash != HashKey(k.Key) {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	ask := func() answer { return f.do("GET", "/v1/calls", "", "X-API-Key", k.Key) }
+	if a = ask(); a.StatusCode != 200 || a.Header.Get("X-RateLimit-Limit") != "1000" { // the hour's runs out first
+		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.text)
+	}
+	if a = f.do("GET", "/v1/agents", "", "X-API-Key", k.Key); a.StatusCode != 403 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a = f.do("PATCH", path, `{"is_active":false}`); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a = ask(); a.StatusCode != 401 || a.problem(t) != "api_key_revoked" {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	f.do("PATCH", path, `{"is_active":true,"expires_at":"2020-01-01T00:00:00Z"}`)
+	if a = ask(); a.StatusCode != 401 || a.problem(t) != "api_key_expired" {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	f.do("PATCH", path, `{"expires_at":"2999-01-01T00:00:00Z"}`)
+	if a = ask(); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a = f.do("DELETE", path, ""); a.StatusCode != 204 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a = ask(); a.StatusCode != 401 || a.problem(t) != "unauthorized" {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	for body, at := range map[string]string{
+		`{}`: "body.name body.scopes", `{"name":"x","scopes":["call:read"]}`: "body.scopes[0]", `{"name":"x","scopes":["*"],"allowed_agent_ids":["nobody"]}`: "body.allowed_agent_ids[0]",
+		`{"name":"x","scopes":["*"],"limits":{"per_minute":-2}}`: "body.limits.per_minute", `{"name":"x","scopes":["*"],"admin":true}`: "body.admin",
+	} {
+		a := f.do("POST", "/v1/api-keys", body)
+		for _, at := range strings.Fields(at) {
+			if a.StatusCode != 422 || a.faults(t)[at] == "" {
+				t.Errorf("%s: %d %s", body, a.StatusCode, a.text)
+			}
+		}
+	}
+	if a = f.do("POST", "/v1/api-keys", `{"name":"x","scopes":["*"]}`, "X-API-Key", readKey); a.StatusCode != 403 {
+		t.Errorf("a key for calls makes keys: %d", a.StatusCode)
+	}
+}
+
+// A key that was made opens something while none is configured, and who needs
+// none goes on without.
+func TestKeysWithoutConfiguredOnes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(c *Config) { c.Keys = nil })
+	f.key = ""
+	var k APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"]}`).into(t, &k)
+	for _, tc := range []struct {
+		name, key, host string
+		status          int
+	}{
+		{"this machine", "", "", 200},
+		{"another name of it", "", "voice.example", 403},
+		{"another name with a key", k.Key, "voice.example", 200},
+		{"another name with no key of ours", "nope", "voice.example", 403},
+	} {
+		header := []string{"X-API-Key", tc.key}
+		if tc.host != "" {
+			header = append(header, "Host", tc.host)
+		}
+		if a := f.do("GET", "/v1/calls", "", header...); a.StatusCode != tc.status {
+			t.Errorf("%s: %d %s", tc.name, a.StatusCode, a.text)
+		}
+	}
+	if a := f.do("GET", "/v1/agents", "", "X-API-Key", k.Key); a.StatusCode != 403 {
+		t.Errorf("a key says less than none: %d", a.StatusCode)
+	}
+	again := f.srv.cfg // a new start
+	s, err := New(again)
+	if err != nil || s.find(k.Key) == nil {
+		t.Errorf("the key is not known after a start: %v", err)
+	}
+	if _, err := f.store.AddKey(t.Context(), store.Key{Name: "late", Hash: HashKey("late"), Scopes: []string{"*"}, Expires: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SEC-13: a key can be ended though one of its agents is gone.
+func TestAKeyOfADeletedAgentIsDeactivated(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var k APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"],"allowed_agent_ids":["support"]}`).into(t, &k)
+	if a := f.do("DELETE", "/v1/agents/support", ""); a.StatusCode != 204 {
+		t.Fatalf("%d %s", a.StatusCode, a.text)
+	}
+	if a := f.do("PATCH", "/v1/api-keys/"+k.ID, `{"is_active":false}`); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a := f.do("GET", "/v1/calls", "", "X-API-Key", k.Key); a.StatusCode != 401 {
+		t.Errorf("it opens %d %s", a.StatusCode, a.text)
+	}
+	if a := f.do("PATCH", "/v1/api-keys/"+k.ID, `{"allowed_agent_ids":["support"]}`); a.StatusCode != 422 {
+		t.Errorf("an agent that is gone, sent anew: %d %s", a.StatusCode, a.text)
+	}
+}
+
+// hangUp is a client that goes as soon as its key is deleted.
+type hangUp struct {
+	KeyStore
+
+	gone context.CancelFunc
+}
+
+func (h hangUp) DeleteKey(ctx context.Context, id string) error {
+	err := h.KeyStore.DeleteKey(ctx, id)
+	h.gone()
+	return err
+}
+
+// SEC-13: a deleted key opens nothing, though nobody waited for the answer.
+func TestADeletedKeyIsGoneWhoeverWaits(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := newFixture(t, func(c *Config) { c.KeyStore = hangUp{c.KeyStore, cancel} })
+	var k APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"]}`).into(t, &k)
+	r := httptest.NewRequestWithContext(ctx, "DELETE", "/v1/api-keys/"+k.ID, nil)
+	r.Header.Set("X-API-Key", opsKey)
+	f.srv.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	if a := f.do("GET", "/v1/calls", "", "X-API-Key", k.Key); a.StatusCode != 401 {
+		t.Errorf("it opens %d %s", a.StatusCode, a.text)
+	}
+}
+
+// shared are the keys of a store that another process changes too.
+type shared struct {
+	KeyStore
+
+	mu   sync.Mutex // guards keys
+	keys []store.Key
+}
+
+func (s *shared) Keys(context.Context) ([]store.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys, nil
+}
+
+// SEC-13: a key that another process of the store has ended opens nothing here.
+func TestKeysThatAnotherProcessEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		keys := &shared{keys: []store.Key{{ID: "1", Name: "crm", Hash: HashKey("k"), Scopes: []string{"*"}}}}
+		s := &Server{cfg: Config{KeyStore: keys, KeysRefresh: 5 * time.Second}, log: zap.NewNop()}
+		if err := s.loadKeys(ctx); err != nil || s.find("k") == nil {
+			t.Fatal("no key", err)
+		}
+		go s.followKeys(ctx)
+		keys.mu.Lock()
+		keys.keys = nil
+		keys.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		if s.find("k") != nil {
+			t.Error("it opens")
+		}
+		cancel()
+		synctest.Wait()
+	})
+}

@@ -1,0 +1,144 @@
+package pocketsphinx
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// phrases is what a file of sentences holds:
+//
+//	# what callers say
+//	my order number is <digits>
+//	What's my delivery date?
+//	patchcord = P AE CH K AO R D
+//
+// A sentence is a line of words; case and punctuation do not matter. <digit>
+// stands for a spoken digit (zero or oh to nine), <digits> for any number of
+// them. A line with = gives a word that the dictionary lacks its
+// pronunciation, in the phones of CMUdict; a second such line an alternative.
+type phrases struct {
+	name      string
+	sentences []sentence
+	extra     map[string][][]string // pronunciations of a word
+}
+
+type sentence struct {
+	line  int
+	words []string
+}
+
+// The classes of words.
+const (
+	classDigit  = "<digit>"
+	classDigits = "<digits>"
+)
+
+// digits are the members of the class.
+var digits = []string{"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+
+// phones are the sounds of CMUdict, without stress.
+var phones = strings.Fields("AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH " +
+	"UH UW V W Y Z ZH")
+
+// maxFaults is how many faults of a file are told at once.
+const maxFaults = 20
+
+// readPhrases reads a file of sentences; name stands in its errors, of which
+// each says the line.
+func readPhrases(r io.Reader, name string) (*phrases, error) {
+	p := &phrases{name: name, extra: map[string][][]string{}}
+	var faults []error
+	lines := bufio.NewScanner(r)
+	n := 0
+	for lines.Scan() {
+		n++
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := p.add(n, line); err != nil {
+			faults = append(faults, fmt.Errorf("%s:%d: %w", name, n, err))
+		}
+		if len(faults) == maxFaults {
+			break
+		}
+	}
+	if err := lines.Err(); err != nil {
+		faults = append(faults, fmt.Errorf("%s:%d: %w", name, n+1, err))
+	}
+	if len(faults) == 0 && len(p.sentences) == 0 {
+		faults = append(faults, fmt.Errorf("%s: no sentence in it", name))
+	}
+	return p, errors.Join(faults...)
+}
+
+func (p *phrases) add(n int, line string) error {
+	if word, pronunciation, ok := strings.Cut(line, "="); ok {
+		return p.pronounce(strings.ToLower(strings.TrimSpace(word)), strings.Fields(strings.ToUpper(pronunciation)))
+	}
+	words, err := split(line)
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 {
+		p.sentences = append(p.sentences, sentence{n, words})
+	}
+	return nil
+}
+
+func (p *phrases) pronounce(word string, sounds []string) error {
+	words, err := split(word)
+	switch {
+	case err != nil:
+		return err
+	case len(words) != 1 || words[0] != word || word[0] == '<':
+		return fmt.Errorf("%q before = is not one plain word", word)
+	case len(sounds) == 0:
+		return fmt.Errorf("%s has no phones after =", word)
+	}
+	for _, s := range sounds {
+		if !isPhone(s) {
+			return fmt.Errorf("%q is no phone of CMUdict: want some of %s", s, strings.Join(phones, " "))
+		}
+	}
+	p.extra[word] = append(p.extra[word], sounds)
+	return nil
+}
+
+func isPhone(s string) bool {
+	for _, p := range phones {
+		if p == s {
+			return true
+		}
+	}
+	return false
+}
+
+// split is the words of a line as the dictionary spells them.
+func split(line string) ([]string, error) {
+	line = strings.NewReplacer("’", "'", "‘", "'").Replace(strings.ToLower(line))
+	var words []string
+	for _, field := range strings.FieldsFunc(line, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune(",.;:!?\"“”()[]…–—-/", r)
+	}) {
+		field = strings.Trim(field, "'")
+		switch {
+		case field == "":
+		case field == classDigit || field == classDigits:
+			words = append(words, field)
+		case strings.ContainsAny(field, "<>"):
+			return nil, fmt.Errorf("%q is no class: want %s or %s", field, classDigit, classDigits)
+		case strings.ContainsFunc(field, unicode.IsDigit):
+			return nil, fmt.Errorf("%q: write numbers as they are spoken (four seven), or %s", field, classDigits)
+		case strings.ContainsFunc(field, func(r rune) bool { return (r < 'a' || r > 'z') && r != '\'' }):
+			return nil, fmt.Errorf("%q is not an English word: letters a to z and ' only", field)
+		default:
+			words = append(words, field)
+		}
+	}
+	return words, nil
+}

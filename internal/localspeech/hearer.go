@@ -1,0 +1,117 @@
+package localspeech
+
+import (
+	"sync"
+
+	"github.com/patchcord/patchcord/audio"
+)
+
+// job is something a recogniser is to do.
+type job struct {
+	kind Kind // KindAudio, KindBegin, KindEnd, KindClose
+	pcm  []int16
+}
+
+// hearer is the queue before one recogniser, so that a slow decoder holds up
+// nobody but itself.
+type hearer struct {
+	mu   sync.Mutex
+	cond sync.Cond
+	jobs []job // guarded by mu
+	full bool  // guarded by mu
+}
+
+func newHearer() *hearer {
+	h := &hearer{}
+	h.cond.L = &h.mu
+	return h
+}
+
+func (h *hearer) push(j job) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if j.kind == KindAudio && len(h.jobs) >= maxQueued {
+		h.full = true
+	} else {
+		h.jobs = append(h.jobs, j)
+	}
+	h.cond.Signal()
+}
+
+// pop waits for jobs and takes all of them.
+func (h *hearer) pop() ([]job, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.jobs) == 0 && !h.full {
+		h.cond.Wait()
+	}
+	if h.full {
+		return nil, &Error{Temporary: true, Text: "the recogniser is a minute behind: this machine is too slow or too busy"}
+	}
+	jobs := h.jobs
+	h.jobs = nil
+	return jobs, nil
+}
+
+// utterance drives the decoder of one stream.
+type utterance struct {
+	Decoder
+	convert *audio.Resampler // to DecoderRate
+	every   int              // samples at DecoderRate between interim hypotheses; 0: none
+
+	open  bool
+	since int // samples since the last interim hypothesis
+	last  string
+	buf   []int16
+}
+
+// do is one job; it may have a hypothesis to tell. An edge twice, and sound
+// between utterances, are nothing to do.
+func (u *utterance) do(j job) (*Hypothesis, error) {
+	switch {
+	case j.kind == KindBegin && !u.open:
+		u.open, u.since, u.last = true, 0, ""
+		return nil, u.Begin()
+	case j.kind == KindAudio && u.open:
+		u.buf = u.convert.Append(u.buf[:0], j.pcm)
+		if err := u.Process(u.buf); err != nil {
+			return nil, err
+		}
+		return u.interim(len(u.buf)), nil
+	case j.kind == KindEnd && u.open:
+		u.open = false
+		words, err := u.End()
+		return &Hypothesis{Final: true, Words: words}, err
+	}
+	return nil, nil
+}
+
+// interim is the hypothesis after n more samples, where one is due and is not
+// the one told before.
+func (u *utterance) interim(n int) *Hypothesis {
+	u.since += n
+	if u.every == 0 || u.since < u.every {
+		return nil
+	}
+	u.since = 0
+	h := &Hypothesis{Words: u.Words()}
+	var text []byte
+	for _, w := range h.Words {
+		text = append(append(text, w.Text...), ' ')
+	}
+	if string(text) == u.last {
+		return nil
+	}
+	u.last = string(text)
+	return h
+}
+
+// abandon ends an utterance that nobody waits for.
+func (u *utterance) abandon() error {
+	if !u.open {
+		return nil
+	}
+	u.open = false
+	_, err := u.End()
+	return err
+}
