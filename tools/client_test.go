@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -273,5 +275,40 @@ func TestClientConfig(t *testing.T) {
 		if _, err := tools.NewClient(c); err == nil || !strings.HasPrefix(err.Error(), "tools: allow_") {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+func TestConnectionsAreKeptForTheNextCalls(t *testing.T) {
+	t.Parallel()
+	const calls = 50 // at a time: more than Go keeps where it is not told
+	var dialled atomic.Int64
+	all, arrived := make(chan struct{}), atomic.Int64{}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if arrived.Add(1) == calls {
+			close(all)
+		}
+		<-all // so that no call of the first round finds another's connection
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c := local(t)
+	for range 2 {
+		var wg sync.WaitGroup
+		for range calls {
+			wg.Go(func() {
+				if _, err := c.Do(t.Context(), tools.Request{Method: "GET", URL: s.URL}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if n := dialled.Load(); n != calls {
+		t.Errorf("%d connections for two rounds of %d calls", n, calls)
 	}
 }

@@ -72,7 +72,7 @@ type exchangeAgent struct {
 	HubSpot  tools.HubSpot  `yaml:"hubspot"`
 }
 
-func (a *exchangeAgent) tools(t *testing.T) *tools.Agent {
+func (a *exchangeAgent) tools(t testing.TB) *tools.Agent {
 	t.Helper()
 	if a == nil {
 		return nil
@@ -96,13 +96,14 @@ type taken struct {
 	body string
 }
 
-// TestRecordedExchanges holds every byte of the exchanges under testdata/tools.
-func TestRecordedExchanges(t *testing.T) {
-	t.Parallel()
+// exchanges are those under testdata/tools, by the folder of their dialect.
+func exchanges(t testing.TB) map[string][]exchange {
+	t.Helper()
 	files, err := filepath.Glob(recorded + "/*/exchanges.yaml")
 	if err != nil || len(files) != len(wire.Dialects()) {
 		t.Fatalf("%d files of exchanges for %d dialects: %v", len(files), len(wire.Dialects()), err)
 	}
+	out := map[string][]exchange{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -112,10 +113,19 @@ func TestRecordedExchanges(t *testing.T) {
 		if err := yaml.UnmarshalWithOptions(text, &all, yaml.Strict()); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
+		out[filepath.Dir(file)] = all
+	}
+	return out
+}
+
+// TestRecordedExchanges holds every byte of the exchanges under testdata/tools.
+func TestRecordedExchanges(t *testing.T) {
+	t.Parallel()
+	for dir, all := range exchanges(t) {
 		for _, x := range all {
-			t.Run(filepath.Base(filepath.Dir(file))+" "+x.Name, func(t *testing.T) {
+			t.Run(filepath.Base(dir)+" "+x.Name, func(t *testing.T) {
 				t.Parallel()
-				x.play(t, filepath.Dir(file))
+				x.play(t, dir)
 			})
 		}
 	}
@@ -134,44 +144,7 @@ func (x *exchange) play(t *testing.T, dir string) {
 		_, _ = io.WriteString(w, x.Reply.Body)
 	}))
 	t.Cleanup(s.Close)
-	here := func(text string) string { return strings.ReplaceAll(text, "URL", s.URL) }
-
-	var d tools.Definition
-	if err := yaml.NodeToValue(x.Tool, &d, yaml.Strict()); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := d.Config.MarshalJSON(); err != nil {
-		t.Fatal(err)
-	} else if err := d.Config.UnmarshalJSON([]byte(here(string(text)))); err != nil {
-		t.Fatal(err)
-	}
-	if err := wire.Resolve(&d, func(name string) ([]byte, error) {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		for from, to := range x.Replace {
-			b = []byte(strings.ReplaceAll(string(b), from, here(to)))
-		}
-		return b, err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	deps := deps(t)
-	deps.Secrets = func(n string) (string, bool) { return "canary", n == "key" || n == "API_KEY" }
-	deps.Account = tools.WebhookTo{URL: here(x.Account), Secret: "canary"}
-	if x.Account == "" {
-		deps.Account = tools.WebhookTo{}
-	}
-	if deps.Agent = x.Agent.tools(t); deps.Agent != nil {
-		deps.Agent.Webhook.URL = here(deps.Agent.Webhook.URL)
-	}
-	set, faults := tools.Build([]tools.Definition{d}, deps)
-	if err := faults.Err(); err != nil || len(set.Tools()) != 1 {
-		t.Fatalf("not built: %v", faults)
-	}
-	tool := set.Tools()[0]
-	env := tools.Env{
-		CallID: "550e8400-e29b-41d4-a716-446655440000", AgentID: "support", Phone: "+4930123456", Number: "+4930999",
-		Direction: "inbound", PreCall: x.Pre == "call", PreAction: x.Pre == "action",
-	}
+	tool, env := x.build(t, dir, s.URL, deps(t))
 	var calls []tools.Call
 	var ts []tools.Tool
 	var results []tools.Result
@@ -192,6 +165,49 @@ func (x *exchange) play(t *testing.T, dir string) {
 	}
 	x.checkRequest(t, got, s.URL)
 	x.checkResults(t, results)
+}
+
+// build makes the tool of an exchange, for an endpoint, and what it knows of
+// its call.
+func (x *exchange) build(t testing.TB, dir, endpoint string, deps tools.Deps) (tools.Tool, tools.Env) {
+	t.Helper()
+	here := func(text string) string { return strings.ReplaceAll(text, "URL", endpoint) }
+
+	var d tools.Definition
+	if err := yaml.NodeToValue(x.Tool, &d, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := d.Config.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	} else if err := d.Config.UnmarshalJSON([]byte(here(string(text)))); err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.Resolve(&d, func(name string) ([]byte, error) {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		for from, to := range x.Replace {
+			b = []byte(strings.ReplaceAll(string(b), from, here(to)))
+		}
+		return b, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	deps.Secrets = func(n string) (string, bool) { return "canary", n == "key" || n == "API_KEY" }
+	deps.Account = tools.WebhookTo{URL: here(x.Account), Secret: "canary"}
+	if x.Account == "" {
+		deps.Account = tools.WebhookTo{}
+	}
+	if deps.Agent = x.Agent.tools(t); deps.Agent != nil {
+		deps.Agent.Webhook.URL = here(deps.Agent.Webhook.URL)
+	}
+	set, faults := tools.Build([]tools.Definition{d}, deps)
+	if err := faults.Err(); err != nil || len(set.Tools()) != 1 {
+		t.Fatalf("not built: %v", faults)
+	}
+	tool := set.Tools()[0]
+	return tool, tools.Env{
+		CallID: "550e8400-e29b-41d4-a716-446655440000", AgentID: "support", Phone: "+4930123456", Number: "+4930999",
+		Direction: "inbound", PreCall: x.Pre == "call", PreAction: x.Pre == "action",
+	}
 }
 
 var (
