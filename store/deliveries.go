@@ -39,7 +39,8 @@ type Delivery struct {
 	N      int // of the call's, from 1
 	Event  string
 	URL    string
-	Single bool            // tried once only
+	Single bool            // sent once only
+	Ends   bool            // tells of the call's end: kept room for where much waits; not kept itself
 	Source json.RawMessage // what the body is made of besides the call's record
 	Body   json.RawMessage // nil until it was first sent
 
@@ -59,6 +60,7 @@ type Attempt struct {
 	Status int             // HTTP, 0: no answer
 	Err    error           // nil: it has arrived
 	Final  bool            // another attempt would change nothing
+	Unsent bool            // nothing was sent: one that is sent once is tried again
 }
 
 type deliveryRow struct {
@@ -99,7 +101,8 @@ func (r *deliveryRow) delivery() Delivery {
 }
 
 // Deliver queues a webhook. It never blocks; once the queue is on the disk it
-// is tried until it arrives.
+// is tried until it arrives. Where the disk takes nothing and too many wait
+// (Config.MaxQueuedWebhooks) it is dropped and counted.
 func (s *Store) Deliver(d Delivery) {
 	id, err := newUUID()
 	if err != nil {
@@ -114,7 +117,7 @@ func (s *Store) Deliver(d Delivery) {
 	if d.Single {
 		row.Single = 1
 	}
-	s.push(item{delivery: row})
+	s.push(item{delivery: row, ends: d.Ends})
 }
 
 // saveDelivery keeps a new delivery behind the others of its call.
@@ -174,14 +177,16 @@ func firstPending(ctx context.Context, db bun.IDB, call string) (*deliveryRow, e
 // settle keeps what came of an attempt, and lets the next delivery of the call
 // begin when this one is done. again tells that it is to be tried again.
 func (s *Store) settle(ctx context.Context, d Delivery, a Attempt, last bool) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
 	err = s.InTx(ctx, func(ctx context.Context, tx Tx) error {
 		if err := lockCall(ctx, tx, string(d.Call)); err != nil {
 			return err
 		}
 		state, text := Delivered, ""
 		if a.Err != nil {
-			state, text = DeliveryPending, a.Err.Error()
-			if a.Final || last || d.Single {
+			state, text = DeliveryPending, clean(a.Err.Error())
+			if a.Final || last || d.Single && !a.Unsent {
 				state = DeliveryDead
 			}
 		}

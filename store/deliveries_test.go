@@ -237,6 +237,100 @@ func TestSingleIsTriedOnce(t *testing.T) {
 	})
 }
 
+// One that is sent once is tried until something was sent; what panics is given
+// up, with its reason, and the next of the call is sent.
+func TestNothingWasSent(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "p.db")
+	synctest.Test(t, func(t *testing.T) {
+		s := openFast(t, path)
+		r := &receiver{does: func(d Delivery, n int) Attempt {
+			switch {
+			case d.Event == "two":
+				panic("no form")
+			case n < 3:
+				return Attempt{Err: errors.New("the store is busy"), Unsent: true}
+			}
+			return Attempt{Status: 500, Err: errors.New("500")}
+		}}
+		stop := work(t, s, r)
+		s.Started(engine.Record{ID: "c1", Started: time.Now()})
+		for _, event := range []string{"one", "two", "three"} {
+			s.Deliver(Delivery{Call: "c1", Event: event, URL: "https://x.test", Single: true})
+		}
+		time.Sleep(10 * time.Minute)
+		stop()
+		ds, _, err := s.Deliveries(t.Context(), DeliveryFilter{})
+		if err != nil || len(ds) != 3 {
+			t.Fatalf("%+v, %v", ds, err)
+		}
+		for i, want := range []struct {
+			attempts int
+			err      string
+		}{{3, "500"}, {1, "a fault of ours: no form"}, {1, "500"}} {
+			if d := ds[i]; d.State != DeliveryDead || d.Attempts != want.attempts || d.Error != want.err {
+				t.Errorf("%s: %s after %d attempts, %s", d.Event, d.State, d.Attempts, d.Error)
+			}
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What has arrived is not sent again because the store could not keep that it
+// has.
+func TestArrivedWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "p.db")
+	synctest.Test(t, func(t *testing.T) {
+		s := openFast(t, path)
+		r := &receiver{does: func(Delivery, int) Attempt {
+			alter(t, s, "ALTER TABLE deliveries RENAME TO away")
+			time.AfterFunc(time.Minute, func() { alter(t, s, "ALTER TABLE away RENAME TO deliveries") })
+			return Attempt{Status: 200}
+		}}
+		stop := work(t, s, r)
+		deliver(s, "c1", "one")
+		time.Sleep(10 * time.Minute)
+		stop()
+		ds, _, err := s.Deliveries(t.Context(), DeliveryFilter{})
+		if err != nil || len(ds) != 1 || ds[0].State != Delivered || r.n != 1 {
+			t.Errorf("sent %d times: %+v, %v", r.n, ds, err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The same on both stores: what one that is sent once comes to.
+func TestSettledOnEachStore(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		s.Started(engine.Record{ID: "c1", Started: day, Status: engine.StatusInProgress})
+		s.Deliver(Delivery{Call: "c1", Event: "one", URL: "https://x.test", Single: true})
+		ds, _, err := s.Deliveries(t.Context(), DeliveryFilter{})
+		if err != nil || len(ds) != 1 {
+			t.Fatalf("%+v, %v", ds, err)
+		}
+		for _, c := range []struct {
+			a     Attempt
+			again bool
+			state DeliveryState
+		}{
+			{Attempt{Err: errors.New("no \x00 body"), Unsent: true}, true, DeliveryPending},
+			{Attempt{Err: errors.New("500"), Status: 500}, false, DeliveryDead},
+		} {
+			again, err := s.settle(t.Context(), ds[0], c.a, false)
+			d, e := s.Delivery(t.Context(), ds[0].ID)
+			if err != nil || e != nil || again != c.again || d.State != c.state {
+				t.Errorf("%v: again %v, %+v, %v, %v", c.a.Err, again, d, err, e)
+			}
+		}
+	})
+}
+
 // What the last calls queue before the end of a process is tried once.
 func TestTheLastAreTried(t *testing.T) {
 	t.Parallel()

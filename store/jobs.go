@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -70,6 +71,9 @@ type deliverer struct {
 	river.WorkerDefaults[deliverArgs]
 	s    *Store
 	send func(context.Context, Delivery) Attempt
+
+	mu     sync.Mutex              // guards unkept
+	unkept map[deliverArgs]Attempt // made, but the store could not keep what came of them
 }
 
 // Timeout bounds one attempt.
@@ -98,10 +102,11 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[deliverArgs]) error
 	if first == nil || first.ID != d.ID {
 		return river.JobSnooze(time.Second) // one before it was replayed
 	}
-	a := w.send(ctx, d)
+	a := w.attempt(ctx, job.Args, d)
 	last := time.Since(d.Begun) >= DeliveryLife
 	again, err := w.s.settle(context.WithoutCancel(ctx), d, a, last)
 	if err != nil {
+		w.keep(job.Args, a)
 		return err
 	}
 	if again {
@@ -113,6 +118,34 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[deliverArgs]) error
 			zap.Error(a.Err))
 	}
 	return nil
+}
+
+// attempt makes one attempt; or gives what came of the one before, which the
+// store could not keep: what was sent is not sent again for that.
+func (w *deliverer) attempt(ctx context.Context, args deliverArgs, d Delivery) (a Attempt) {
+	w.mu.Lock()
+	a, made := w.unkept[args]
+	delete(w.unkept, args)
+	w.mu.Unlock()
+	if made {
+		return a
+	}
+	defer func() { // a fault of ours: another attempt would meet it too, and the next of the call waits
+		if p := recover(); p != nil {
+			w.s.log.Error("webhook: panic", zap.String("delivery", d.ID), zap.Any("panic", p), zap.Stack("stack"))
+			a = Attempt{Err: fmt.Errorf("a fault of ours: %v", p), Final: true}
+		}
+	}()
+	return w.send(ctx, d)
+}
+
+func (w *deliverer) keep(args deliverArgs, a Attempt) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unkept == nil {
+		w.unkept = map[deliverArgs]Attempt{}
+	}
+	w.unkept[args] = a
 }
 
 // purgeArgs is the job that drops what is old.

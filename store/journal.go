@@ -42,39 +42,56 @@ func (s *Store) Event(e engine.Event) {
 }
 
 func (s *Store) push(it item) {
-	if s.queue.push(it) {
+	// What is one too many is counted, and told by the writer.
+	if s.queue.push(it) || !s.queue.over() {
 		return
 	}
 	switch {
 	case it.record != nil:
 		s.log.Error("record of a call after the store was closed", zap.String("call_id", string(it.record.ID)))
 	case it.delivery != nil:
-		s.log.Error("webhook of a call after the store was closed", zap.String("call_id", it.delivery.CallID))
+		s.log.Error("webhook of a call after the store was closed", zap.String("call_id", it.delivery.CallID),
+			zap.String("webhook", it.delivery.Event))
 	}
 }
 
 // writer empties the queue until it is closed.
 func (s *Store) writer(ctx context.Context) {
-	var told uint64
+	var told Queued
 	for {
 		items, over := s.queue.take(batch)
 		if over {
+			s.tellDropped(told)
 			return
 		}
 		if len(items) == 0 {
 			<-s.queue.wake
 			continue
 		}
-		if err := s.save(ctx, items); err != nil {
-			lost := s.queue.giveBack(items)
-			s.log.Error("calls cannot be written; trying again", zap.Error(err), zap.Int("events_lost", lost))
+		if rest, err := s.saveAll(ctx, items); err != nil {
+			s.queue.giveBack(rest)
+			n := s.Queued()
+			s.log.Error("calls cannot be written; trying again", zap.Error(err), zap.Int("events", n.Events),
+				zap.Int("webhooks", n.Webhooks), zap.Int("records", n.Records))
 			s.pause()
 		}
-		if n := s.Dropped(); n > told {
-			s.log.Warn("events dropped", zap.Uint64("events", n-told), zap.Uint64("in_all", n))
-			told = n
-		}
+		told = s.tellDropped(told)
 	}
+}
+
+// tellDropped logs what was dropped since it was told last.
+func (s *Store) tellDropped(told Queued) Queued {
+	n := s.Queued()
+	if n.EventsDropped > told.EventsDropped {
+		s.log.Warn("events dropped", zap.Uint64("events", n.EventsDropped-told.EventsDropped),
+			zap.Uint64("in_all", n.EventsDropped))
+	}
+	if n.WebhooksDropped > told.WebhooksDropped {
+		s.log.Error("webhooks dropped: too many wait for the store",
+			zap.Uint64("webhooks", n.WebhooksDropped-told.WebhooksDropped), zap.Uint64("in_all", n.WebhooksDropped), zap.Int("waiting_bytes", n.WebhookBytes),
+			zap.String("latest_call_id", n.Latest))
+	}
+	return n
 }
 
 // pause waits before another try, no longer than until the store gives up.
@@ -94,6 +111,32 @@ func (s *Store) pause() {
 			}
 		}
 	}
+}
+
+// saveAll writes a batch, and gives what could not be written when the database
+// takes nothing. What it takes at no time is left out and told: it would hold
+// all the others up.
+func (s *Store) saveAll(ctx context.Context, items []item) (rest []item, err error) {
+	err = s.save(ctx, items)
+	switch {
+	case err == nil:
+		return nil, nil
+	case !refused(err):
+		return items, err
+	}
+	for i, it := range items {
+		err := s.save(ctx, []item{it})
+		switch {
+		case err == nil:
+		case !refused(err):
+			return items[i:], err
+		default:
+			s.queue.refuse()
+			s.log.Error("the store refuses a part of a call, which is lost", zap.String("what", it.what()),
+				zap.String("call_id", it.call()), zap.Error(err))
+		}
+	}
+	return nil, nil
 }
 
 // save writes a batch in one transaction.

@@ -4,8 +4,10 @@
 //
 // It is the engine's journal. Writing of calls never blocks one: what happens
 // goes to a queue that one goroutine empties in batches. When the disk cannot
-// keep up, events are dropped and counted, records of calls never. What was
-// queued before a read is in what the read gives. An SQLite store belongs to
+// keep up, or the database is away, all of it waits in memory. Events and
+// webhooks that are too many for that (Config) are dropped, counted (Queued) and
+// told in the log; records of calls never are. What was queued before a read is
+// in what the read gives. An SQLite store belongs to
 // one process, a second one is refused; of a PostgreSQL store each process has
 // a name of its own, and ends only its own calls when it starts again.
 //
@@ -50,6 +52,11 @@ type Config struct {
 	// MaxQueued is how many events may wait for the disk, 0 for 10,000:
 	// 100 calls that write 5 events each second for 20 s.
 	MaxQueued int
+	// MaxQueuedWebhooks is how much memory webhooks may take that wait for the
+	// disk, bytes, 0 for 64 MB: some 50,000 of them, an hour of 10 calls that
+	// each send one a second. The last quarter is kept for those that tell of
+	// a call's end.
+	MaxQueuedWebhooks int
 }
 
 func (c Config) withDefaults() Config {
@@ -64,6 +71,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxQueued <= 0 {
 		c.MaxQueued = 10_000
+	}
+	if c.MaxQueuedWebhooks <= 0 {
+		c.MaxQueuedWebhooks = 64 << 20
 	}
 	return c
 }
@@ -98,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), s.closeFiles())
 	}
-	s.queue.init(cfg.MaxQueued)
+	s.queue.init(cfg.MaxQueued, cfg.MaxQueuedWebhooks)
 	go func() { // waited for in Close
 		defer close(s.done)
 		s.writer(life)
@@ -161,10 +171,12 @@ func (s *Store) Close(ctx context.Context) error {
 	select {
 	case <-s.done:
 	case <-ctx.Done():
-		left := s.queue.abandon()
+		s.queue.abandon()
 		s.kill()
 		<-s.done
-		err = fmt.Errorf("store: close: %w with %d records unwritten", ctx.Err(), left)
+		n := s.Queued()
+		err = fmt.Errorf("store: close: %w with %d records, %d webhooks and %d events unwritten",
+			ctx.Err(), n.Records, n.Webhooks, n.Events)
 	}
 	return errors.Join(err, s.closeFiles())
 }

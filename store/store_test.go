@@ -223,59 +223,6 @@ func TestListsGoPageByPageAndByFilter(t *testing.T) {
 	})
 }
 
-func TestEventsAreDroppedAndCountedRecordsNever(t *testing.T) {
-	t.Parallel()
-	var q queue
-	q.init(3)
-	r := started("a", day)
-	for seq := range 5 {
-		q.push(item{event: &eventRow{CallID: "a", Seq: seq}})
-		q.push(item{record: &r})
-	}
-	items, _ := q.take(100)
-	events, records := 0, 0
-	for _, it := range items {
-		if it.event != nil {
-			events++
-		} else {
-			records++
-		}
-	}
-	if events != 3 || records != 5 || q.dropped != 2 {
-		t.Errorf("%d events, %d records, %d dropped", events, records, q.dropped)
-	}
-	if lost := q.giveBack(items); lost != 3 || q.dropped != 5 {
-		t.Errorf("lost %d, dropped %d", lost, q.dropped)
-	}
-	if items, _ = q.take(100); len(items) != 5 {
-		t.Errorf("%d items after a refused write, want the 5 records", len(items))
-	}
-}
-
-func TestADiskThatHangsBlocksNoCall(t *testing.T) {
-	t.Parallel()
-	s := open(t, "sqlite:"+filepath.Join(t.TempDir(), "calls.db"))
-	tx, err := s.write.BeginTx(t.Context(), nil) // the one connection is taken
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := newID(t)
-	s.Started(started(id, day))
-	for seq := range 20_000 {
-		s.Event(event(id, seq+1, engine.EventRTPStats))
-	}
-	if s.Dropped() == 0 {
-		t.Error("nothing was dropped: the queue has no bound")
-	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Call(t.Context(), id); err != nil {
-		t.Errorf("the record is lost: %v", err)
-	}
-	closed(t, s)
-}
-
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {

@@ -169,6 +169,24 @@ func Unavailable(err error) bool {
 	return false
 }
 
+// refused tells whether an error is of what was to be written: the same will be
+// refused as often as it is tried.
+func refused(err error) bool {
+	var p *pgconn.PgError
+	if errors.As(err, &p) { // data exception, constraint, limit of a row
+		return slices.Contains([]string{"22", "23", "54"}, p.Code[:min(2, len(p.Code))])
+	}
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE:
+		return true
+	}
+	return false
+}
+
 // none turns what a query without rows returns into ErrNotFound, and what
 // one returns that asks for a text which cannot be kept.
 func none(err error) error {

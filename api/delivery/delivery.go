@@ -94,6 +94,9 @@ func New(cfg Config) *Deliveries {
 	}
 }
 
+// errSource is a delivery whose body can be formed at no time.
+var errSource = errors.New("what it is made of cannot be read")
+
 // source is what a body is made of besides the record of the call.
 type source struct {
 	At    time.Time       `json:"at"`
@@ -186,7 +189,7 @@ func (d *Deliveries) deliver(a *agent.Agent, id telephony.CallID, event string, 
 		return
 	}
 	d.cfg.Store.Deliver(store.Delivery{
-		Call: id, Agent: a.ID, Event: event, URL: a.WebhookURL, Single: once, Source: b,
+		Call: id, Agent: a.ID, Event: event, URL: a.WebhookURL, Single: once, Ends: s.Ended, Source: b,
 	})
 }
 
@@ -205,7 +208,10 @@ func (d *Deliveries) attempt(ctx context.Context, del store.Delivery) store.Atte
 	body := del.Body
 	if body == nil {
 		if body, err = d.body(ctx, a, del); err != nil {
-			return store.Attempt{Err: err}
+			// A store that is busy or away has it later; a call that is gone, or
+			// a source that is no event, stays so.
+			gone := errors.Is(err, store.ErrNotFound) || errors.Is(err, errSource)
+			return store.Attempt{Err: fmt.Errorf("form the body: %w", err), Final: gone, Unsent: true}
 		}
 	}
 	out := d.post(ctx, a, del, body)
@@ -232,7 +238,7 @@ func (d *Deliveries) kindOf(event string, over bool) *kind {
 func (d *Deliveries) body(ctx context.Context, a *agent.Agent, del store.Delivery) (json.RawMessage, error) {
 	var s source
 	if err := json.Unmarshal(del.Source, &s); err != nil {
-		return nil, fmt.Errorf("delivery: read what it is made of: %w", err)
+		return nil, fmt.Errorf("%w: %w", errSource, err)
 	}
 	k := d.kindOf(del.Event, s.Ended)
 	if k == nil && !s.Ended {

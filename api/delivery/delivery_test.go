@@ -23,6 +23,7 @@ import (
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/llm"
 	"github.com/patchcord/patchcord/store"
+	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/tools"
 )
 
@@ -289,6 +290,45 @@ func TestWhatCannotBeSent(t *testing.T) {
 		if a.Err == nil || a.Err.Error() != c.want || !a.Final {
 			t.Errorf("%s: %v (final %v)", c.name, a.Err, a.Final)
 		}
+	}
+}
+
+// failing is a store that cannot give a call, and one from which it is gone.
+type failing struct {
+	Store
+	err error
+}
+
+func (f failing) Call(context.Context, telephony.CallID) (engine.Record, error) {
+	return engine.Record{}, f.err
+}
+
+// A webhook that is sent once is tried again where its body could not be formed:
+// nothing of it was sent. What can be formed at no time says why.
+func TestABodyThatCannotBeFormed(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	d, s := open(t, r, agent.Agent{WebhookEvents: []string{"call_ended"}}, nil)
+	for _, c := range []struct {
+		name, source, want string
+		err                error
+		final              bool
+	}{
+		{"the store is busy", `{"ended":true}`, "form the body: database is locked", errors.New("database is locked"), false},
+		{"the call is gone", `{"ended":true}`, "form the body: call c: not found", fmt.Errorf("call c: %w", store.ErrNotFound), true},
+		{"a source that is no JSON", `{`, "form the body: what it is made of cannot be read: unexpected end of JSON input", nil, true},
+	} {
+		cfg := d.cfg
+		cfg.Store = failing{s, c.err}
+		a := New(cfg).attempt(t.Context(), store.Delivery{
+			ID: "1", URL: r.url, Agent: "a-1", Single: true, Event: "call_ended", Source: []byte(c.source),
+		})
+		if a.Err == nil || a.Err.Error() != c.want || a.Final != c.final || !a.Unsent {
+			t.Errorf("%s: %v (final %v, unsent %v)", c.name, a.Err, a.Final, a.Unsent)
+		}
+	}
+	if n := len(r.got); n != 0 {
+		t.Errorf("%d webhooks came", n)
 	}
 }
 

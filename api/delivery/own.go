@@ -3,7 +3,7 @@ package delivery
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
+	"fmt"
 
 	"github.com/patchcord/patchcord/engine"
 )
@@ -15,7 +15,7 @@ import (
 func withRecord(event json.RawMessage, c *Call) (json.RawMessage, error) {
 	event = bytes.TrimSpace(event)
 	if len(event) < 2 || event[len(event)-1] != '}' {
-		return nil, errors.New("delivery: the event is no object")
+		return nil, fmt.Errorf("%w: the event is no object", errSource)
 	}
 	rest, err := encode(struct {
 		Record *engine.Record `json:"call"`
