@@ -59,10 +59,11 @@ type utterance struct {
 	convert *audio.Resampler // to DecoderRate
 	every   int              // samples at DecoderRate between interim hypotheses; 0: none
 
-	open  bool
-	since int // samples since the last interim hypothesis
-	last  string
-	buf   []int16
+	open   bool
+	since  int    // samples since the decoder was last asked
+	before []Word // what it answered
+	told   []Word // the last interim hypothesis
+	buf    []int16
 }
 
 // do is one job; it may have a hypothesis to tell. An edge twice, and sound
@@ -70,7 +71,7 @@ type utterance struct {
 func (u *utterance) do(j job) (*Hypothesis, error) {
 	switch {
 	case j.kind == KindBegin && !u.open:
-		u.open, u.since, u.last = true, 0, ""
+		u.open, u.since, u.before, u.told = true, 0, nil, nil
 		return nil, u.Begin()
 	case j.kind == KindAudio && u.open:
 		u.buf = u.convert.Append(u.buf[:0], j.pcm)
@@ -86,24 +87,34 @@ func (u *utterance) do(j job) (*Hypothesis, error) {
 	return nil, nil
 }
 
-// interim is the hypothesis after n more samples, where one is due and is not
-// the one told before.
+// interim is the hypothesis after n more samples: the words that two answers
+// of the decoder in a row begin with, where they are not the ones told before.
+// It has an answer to any sound, a cough too, and another one a moment later;
+// words that are said stay (local agreement: Liu, Spanakis and Niehues,
+// Interspeech 2020).
 func (u *utterance) interim(n int) *Hypothesis {
 	u.since += n
 	if u.every == 0 || u.since < u.every {
 		return nil
 	}
 	u.since = 0
-	h := &Hypothesis{Words: u.Words()}
-	var text []byte
-	for _, w := range h.Words {
-		text = append(append(text, w.Text...), ' ')
-	}
-	if string(text) == u.last {
+	words := u.Words()
+	agreed := words[:alike(words, u.before)]
+	u.before = words
+	if len(agreed) == 0 || len(agreed) == len(u.told) && alike(agreed, u.told) == len(agreed) {
 		return nil
 	}
-	u.last = string(text)
-	return h
+	u.told = agreed
+	return &Hypothesis{Words: agreed}
+}
+
+// alike is how many words a and b begin with in common.
+func alike(a, b []Word) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n].Text == b[n].Text {
+		n++
+	}
+	return n
 }
 
 // abandon ends an utterance that nobody waits for.

@@ -94,8 +94,19 @@ func (d *counting) Process(pcm []int16) error {
 	return nil
 }
 
-func (d *counting) Words() []Word        { return []Word{{Text: fmt.Sprint(d.n), End: d.n / 160}} }
-func (d *counting) End() ([]Word, error) { return d.Words(), nil }
+// Words is a word for each 200 ms, the last of them another one each time.
+func (d *counting) Words() []Word {
+	words := []Word{{Text: "<s>"}}
+	for at := 3200; at < d.n; at += 3200 {
+		words = append(words, Word{Text: fmt.Sprint(at), End: at / 160})
+	}
+	return append(words, Word{Text: fmt.Sprint("guess ", d.n), End: d.n / 160})
+}
+
+// End is the number of samples.
+func (d *counting) End() ([]Word, error) {
+	return []Word{{Text: fmt.Sprint(d.n), End: d.n / 160}}, nil
+}
 func (d *counting) Close()               {}
 
 // helper writes a script that is the test binary as a helper of a kind.
@@ -171,6 +182,8 @@ func TestManyStreams(t *testing.T) {
 	wg.Wait()
 }
 
+// TestInterimHypotheses: told while it is heard are the words that stay, each
+// state of them once.
 func TestInterimHypotheses(t *testing.T) {
 	t.Parallel()
 	r, err := process(t, "serve").Recognise(t.Context(), Recognise{Rate: 16000, Every: 200 * time.Millisecond})
@@ -178,14 +191,21 @@ func TestInterimHypotheses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for _, err := range []error{r.Begin(), r.Audio(make([]int16, 3000)), r.Audio(make([]int16, 3000)), r.End()} {
-		if err != nil {
-			t.Fatal(err)
+	for range 2 {
+		_ = r.Begin()
+		for range 10 {
+			_ = r.Audio(make([]int16, 1280)) // 80 ms: an answer is due after every third
 		}
-	}
-	for _, final := range []bool{false, true} {
-		if h, err := r.Next(t.Context()); err != nil || h.Final != final || h.Words[0].Text != "6000" {
-			t.Errorf("got %+v, %v", h, err)
+		_ = r.End()
+		for i, want := range []string{"<s> 3200", "<s> 3200 6400", "12800"} {
+			h, err := r.Next(t.Context())
+			var got []string
+			for _, w := range h.Words {
+				got = append(got, w.Text)
+			}
+			if err != nil || h.Final != (i == 2) || strings.Join(got, " ") != want {
+				t.Errorf("%d: got %+v, %v; want %q", i, h, err, want)
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Backend interface {
 type Decoder interface {
 	Begin() error
 	Process(pcm []int16) error // 16 kHz
-	// Words is the best hypothesis so far.
+	// Words is the best hypothesis so far; the caller may keep it.
 	Words() []Word
 	// End settles the utterance and is its hypothesis.
 	End() ([]Word, error)

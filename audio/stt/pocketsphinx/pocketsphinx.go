@@ -6,11 +6,11 @@
 // nobody knows how to say is refused then, with its line.
 //
 // What lies between two edges of Stream.Speech, and 600 ms before, is an
-// utterance: Interim events about every 200 ms of speech, and one Final soon
-// after its end, with the times of its words. What is not of the vocabulary is
-// not guessed: an utterance whose sounds fit badly, or whose words do not
-// follow one another as those of the file do, is a Final without text
-// (verdict.go says how, and with which figures).
+// utterance: Interim events about every 200 ms of speech, with the words that
+// two looks in a row agree on, and one Final soon after its end, with the times
+// of its words. What is not of the vocabulary is not guessed: an utterance whose
+// sounds fit badly, or whose words do not follow one another as those of the
+// file do, is a Final without text (verdict.go says how, and with which figures).
 package pocketsphinx
 
 import (
