@@ -107,7 +107,7 @@ func (d *counting) Words() []Word {
 func (d *counting) End() ([]Word, error) {
 	return []Word{{Text: fmt.Sprint(d.n), End: d.n / 160}}, nil
 }
-func (d *counting) Close()               {}
+func (d *counting) Close() {}
 
 // helper writes a script that is the test binary as a helper of a kind.
 func helper(t testing.TB, kind string) string {

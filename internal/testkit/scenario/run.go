@@ -25,8 +25,9 @@ func Run(ctx context.Context, s *Scenario, p Phone) *Report {
 	return r.report
 }
 
-// hangupWait is how long the end of the call may take after the hang-up.
-const hangupWait = 5 * time.Second
+// hangupWait is how long the end of the call may take after the hang-up, the
+// words that are still owed included.
+const hangupWait = 15 * time.Second
 
 // runner plays one scenario. One goroutine runs it; the phone's blocking
 // methods have one of their own while they last.
@@ -72,7 +73,14 @@ func (r *runner) step(ctx context.Context, s *Step) bool {
 		res.Note, err = r.silence(ctx, s)
 	case ExpectHangup:
 		err = r.hungUp(ctx, s)
-	case Mumble, Cough, Hum, Knock, Noise, Echo, Mute, Loss, Hold:
+	case Mumble, Cough, Hum, Knock:
+		if s.After > 0 {
+			err = r.spoken(ctx, s)
+		}
+		if err == nil {
+			err = r.do(ctx, func() error { return r.phone.Disturb(ctx, s) })
+		}
+	case Noise, Echo, Mute, Loss, Hold:
 		err = r.do(ctx, func() error { return r.phone.Disturb(ctx, s) })
 	case Hangup:
 		err = r.do(ctx, func() error { return r.phone.Hangup(ctx) })
@@ -167,8 +175,8 @@ func (r *runner) words(ctx context.Context, s *Step) (heard string, err error) {
 	return heard, nil
 }
 
-// wordsOwed is how long after an utterance its words are waited for.
-const wordsOwed = 3 * time.Second
+// wordsOwed is how long after an utterance its words are waited for, at most.
+const wordsOwed = 10 * time.Second
 
 // quiet tells whether the agent has spoken since the caller did something and
 // then been silent for d, and if not, when that may be.
@@ -217,11 +225,10 @@ func (r *runner) silence(ctx context.Context, s *Step) (note string, err error) 
 	return note, err
 }
 
-// bargeIn speaks into the agent's speech. How soon the agent stops counts on the
-// wire, from the first loud packet to the agent's last, where the phone knows it.
-func (r *runner) bargeIn(ctx context.Context, s *Step) (note string, err error) {
+// spoken waits until the agent has spoken for s.After.
+func (r *runner) spoken(ctx context.Context, s *Step) error {
 	var longest time.Duration // of the agent's turns while we waited
-	err = r.until(ctx, s.Within, func(now time.Time) (bool, time.Time) {
+	err := r.until(ctx, s.Within, func(now time.Time) (bool, time.Time) {
 		if !r.speaking {
 			if r.spoke {
 				longest = max(longest, r.edge.Sub(r.turn))
@@ -233,10 +240,17 @@ func (r *runner) bargeIn(ctx context.Context, s *Step) (note string, err error) 
 	})
 	switch {
 	case errors.Is(err, errLate) && longest > 0:
-		return "", fmt.Errorf("the agent did not speak for %s within %s, only for %s", s.After, s.Within, clock(longest))
+		return fmt.Errorf("the agent did not speak for %s within %s, only for %s", s.After, s.Within, clock(longest))
 	case errors.Is(err, errLate):
-		return "", fmt.Errorf("the agent did not speak within %s", s.Within)
-	case err != nil:
+		return fmt.Errorf("the agent did not speak within %s", s.Within)
+	}
+	return err
+}
+
+// bargeIn speaks into the agent's speech. How soon the agent stops counts on the
+// wire, from the first loud packet to the agent's last, where the phone knows it.
+func (r *runner) bargeIn(ctx context.Context, s *Step) (note string, err error) {
+	if err := r.spoken(ctx, s); err != nil {
 		return "", err
 	}
 	at := time.Now()

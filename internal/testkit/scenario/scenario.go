@@ -85,7 +85,7 @@ type Step struct {
 	File        string // play, and barge_in that plays: its path
 	Digits      string // press
 	For         time.Duration
-	After       time.Duration
+	After       time.Duration // barge_in, mumble, cough, hum, knock: how long the agent has spoken; echo: its lag
 	Within      time.Duration
 	StopsWithin time.Duration // barge_in: the agent is silent that soon, on the wire; 0: not checked
 	DB          float64       // noise: how far below the voice; echo: how far below what comes back
@@ -103,10 +103,10 @@ const (
 	WaitQuiet     = "wait_quiet"     // {for, within}: the agent has spoken and then been silent for that long
 	BargeIn       = "barge_in"       // {after, say or play, voice, stops_within, within}
 	Press         = "press"          // keys
-	Mumble        = "mumble"         // a voice for that long that nobody understands
-	Cough         = "cough"          // for that long
-	Hum           = "hum"            // for that long: "mm-hmm" without a word
-	Knock         = "knock"          // for that long
+	Mumble        = "mumble"         // a voice for that long that nobody understands, or {for, after, within}: as barge_in
+	Cough         = "cough"          // the same
+	Hum           = "hum"            // the same: "mm-hmm" without a word
+	Knock         = "knock"          // the same
 	Noise         = "noise"          // {db}: from now on, that far below the caller's voice; or off
 	Echo          = "echo"           // {db, lag}: from now on the agent's voice comes back; or off
 	Mute          = "mute"           // for that long no packet comes

@@ -125,7 +125,10 @@ func readWait(r *reader, n ast.Node, s *Step) { r.duration(&s.For)(n) }
 
 func readFor(otherwise time.Duration) func(*reader, ast.Node, *Step) {
 	return func(r *reader, n ast.Node, s *Step) {
-		if s.For = otherwise; n != nil {
+		s.For, s.Within = otherwise, DefaultWithin
+		if _, isMap := yamlfault.Pairs(n); isMap {
+			r.fields(n, fields{"for": r.duration(&s.For), "after": r.duration(&s.After), "within": r.duration(&s.Within)})
+		} else if n != nil {
 			r.duration(&s.For)(n)
 		}
 	}
@@ -248,6 +251,9 @@ func (s Step) String() string {
 	case Play:
 		return "play " + filepath.Base(s.File)
 	case Wait, Mumble, Cough, Hum, Knock, Mute, Hold:
+		if s.After > 0 {
+			return s.Verb + " " + s.For.String() + " after " + s.After.String()
+		}
 		return s.Verb + " " + s.For.String()
 	case Noise, Echo, Loss:
 		return s.Verb + " " + s.how()
