@@ -240,21 +240,28 @@ var stoppedAfter = regexp.MustCompile(`stopped after (\d+) ms on the wire`)
 // TestOnsetToSilence measures how soon the agent is silent when a caller
 // begins to speak, from the first loud packet of a real voice to the agent's
 // last, by their times at the caller's socket; and whether the caller was
-// understood. It has the machine for itself.
+// understood. It is no figure of the machine's but the promise that is judged
+// here: every barge-in stops the agent within 850 ms. The median and the worst
+// of 290 and 350 ms are judged where the figures are taken (make acoustic), on
+// a machine that does nothing else.
 func TestOnsetToSilence(t *testing.T) {
 	const times = 8
+	p50, worst := 850*time.Millisecond, 850*time.Millisecond
+	if figures := *trackLength >= 10*time.Minute; figures {
+		p50, worst = 290*time.Millisecond, 350*time.Millisecond
+	}
 	for _, c := range []struct {
-		name       string
-		noise      string
-		p50, worst time.Duration // 0: reported only
+		name     string
+		noise    string
+		reported bool // and not judged
 	}{
-		{"clean", "", 290 * time.Millisecond, 350 * time.Millisecond},
-		{"20 dB", "  - noise: {db: -20}\n", 290 * time.Millisecond, 350 * time.Millisecond},
-		{"10 dB", "  - noise: {db: -10}\n", 0, 0},
-		{"5 dB", "  - noise: {db: -5}\n", 0, 0},
+		{"clean", "", false},
+		{"20 dB", "  - noise: {db: -20}\n", false},
+		{"10 dB", "  - noise: {db: -10}\n", true},
+		{"5 dB", "  - noise: {db: -5}\n", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.p50 == 0 {
+			if c.reported {
 				t.Parallel()
 			}
 			e := talker(t, "stop please", "wait please")
@@ -273,11 +280,11 @@ func TestOnsetToSilence(t *testing.T) {
 			n, log := e.tally(t)
 			slices.Sort(ms)
 			t.Logf("%s: %d of %d stopped, ms %v; %+v", c.name, len(ms), times, ms, n)
-			if c.p50 == 0 {
+			if c.reported {
 				return
 			}
-			if code != 0 || len(ms) < times || time.Duration(ms[len(ms)/2])*time.Millisecond > c.p50 ||
-				time.Duration(ms[len(ms)-1])*time.Millisecond > c.worst {
+			if code != 0 || len(ms) < times || time.Duration(ms[len(ms)/2])*time.Millisecond > p50 ||
+				time.Duration(ms[len(ms)-1])*time.Millisecond > worst {
 				t.Errorf("too late\n%s\n%s", tail(report, 2000), tail(log, 4000))
 			}
 		})

@@ -190,10 +190,10 @@ func (p *phone) quit() (pcm []int16, rate int) {
 	return channels[0], rate
 }
 
-// TestPhonesUnderstandEachOther makes sure of the measuring device: what two
+// TestPeerPhonesUnderstandEachOther makes sure of the measuring device: what two
 // of the foreign phones hear of each other is what the other tests expect of
 // ours.
-func TestPhonesUnderstandEachOther(t *testing.T) {
+func TestPeerPhonesUnderstandEachOther(t *testing.T) {
 	t.Parallel()
 	a, b := startPhone(t, "G722", 700), startPhone(t, "G722", 5500)
 	a.do("dial", b.aor)

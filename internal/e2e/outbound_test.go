@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestCallDialsOut: patchcord call dials a foreign phone through a running
+// TestPeerBaresipIsDialled: patchcord call dials a foreign phone through a running
 // engine, which speaks to it; a number that the gate does not know is refused.
-func TestCallDialsOut(t *testing.T) {
+func TestPeerBaresipIsDialled(t *testing.T) {
 	t.Parallel()
 	phone := startPhone(t, "PCMA", 1000)
 	e := serve(t, silent+"dialing: {allow: [\"sip:127.0.0.1\"]}\n", map[string]string{"support.yaml": silentAgent})

@@ -16,9 +16,9 @@ import (
 	"github.com/patchcord/patchcord/internal/testkit/scenario"
 )
 
-// TestServeAnswersSIPp: the built binary answers, speaks, and keeps a record
+// TestPeerSIPpIsServed: the built binary answers, speaks, and keeps a record
 // of calls whose caller says nothing, over UDP and TCP.
-func TestServeAnswersSIPp(t *testing.T) {
+func TestPeerSIPpIsServed(t *testing.T) {
 	t.Parallel()
 	needs(t, "sipp", "sip-tester")
 	e := serve(t, silent, map[string]string{"support.yaml": silentAgent})
@@ -55,9 +55,9 @@ func TestServeAnswersSIPp(t *testing.T) {
 	e.stop(t)
 }
 
-// TestServeRecordsBaresip: a foreign phone hears the engine's voice, and the
+// TestPeerBaresipIsRecorded: a foreign phone hears the engine's voice, and the
 // recording holds the caller on the left and the agent on the right.
-func TestServeRecordsBaresip(t *testing.T) {
+func TestPeerBaresipIsRecorded(t *testing.T) {
 	t.Parallel()
 	phone := startPhone(t, "PCMU", 1000)
 	e := serve(t, silent+"", map[string]string{"support.yaml": silentAgent})
