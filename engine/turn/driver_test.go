@@ -125,8 +125,6 @@ func (w *world) caller() {
 	case w.chance(1, 8):
 		w.voice = false
 		w.step(AudioIdle{})
-	case w.chance(1, 8):
-		w.step(Overlap{P: float64(w.src.intN(11)) / 10})
 	default:
 		w.voice = false
 		w.step(VoiceEnd{At: max(0, w.now-200*ms), Echo: w.chance(1, 8)})

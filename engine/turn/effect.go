@@ -37,13 +37,12 @@ type Proof string
 
 // The proofs.
 const (
-	ProofWords      Proof = "words"      // BP1
-	ProofStop       Proof = "stop"       // BP2
-	ProofForce      Proof = "force"      // BP3
-	ProofClassifier Proof = "classifier" // BP4
-	ProofDigit      Proof = "digit"      // BP5
-	ProofAPI        Proof = "api"        // BP6
-	ProofServer     Proof = "server"     // BP7
+	ProofWords  Proof = "words"  // BP1
+	ProofStop   Proof = "stop"   // BP2
+	ProofForce  Proof = "force"  // BP3
+	ProofDigit  Proof = "digit"  // BP5
+	ProofAPI    Proof = "api"    // BP6
+	ProofServer Proof = "server" // BP7
 )
 
 // EndReason is why a call ended, from a closed list.

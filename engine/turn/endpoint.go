@@ -112,14 +112,6 @@ func (m *Machine) newVoice() {
 	m.confirmed, m.resumed, m.eot = false, false, -1
 }
 
-// overlap is a classifier's word on a voice under our speech (BP4): somebody
-// who wants the floor, or a sign of listening, another voice, noise (conv:B16).
-func (m *Machine) overlap(p float64) {
-	if p >= m.policy.InterruptAt && m.voice && m.interruptible() {
-		m.interrupt(ProofClassifier, false, "")
-	}
-}
-
 // guardDue stops a greeting for words that came in its first moments: they
 // were kept, and nobody is spoken over for longer (conv:E3).
 func (m *Machine) guardDue() {

@@ -26,9 +26,6 @@ type (
 	Voiced struct{}
 	// AudioIdle tells that nothing came from the line for a second.
 	AudioIdle struct{}
-	// Overlap is a classifier's probability that a voice under our speech
-	// wants the floor.
-	Overlap struct{ P float64 }
 	// Digit is a key the caller pressed, KeyMask in the place of a secret one.
 	Digit struct{ Key byte }
 	// CollectKeys awaits keys from the caller by rules of its own; StopKeys
@@ -287,7 +284,6 @@ func (VoiceStart) event()      {}
 func (VoiceEnd) event()        {}
 func (Voiced) event()          {}
 func (AudioIdle) event()       {}
-func (Overlap) event()         {}
 func (EOT) event()             {}
 func (SlowInput) event()       {}
 func (Digit) event()           {}

@@ -15,7 +15,6 @@ var events = []Event{
 	VoiceEnd{},
 	Voiced{},
 	AudioIdle{},
-	Overlap{},
 	EOT{},
 	SlowInput{},
 	Digit{},

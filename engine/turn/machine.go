@@ -309,8 +309,6 @@ func (m *Machine) handle(ev Event) {
 		m.turnModel(e.P)
 	case AudioIdle:
 		m.audioIdle()
-	case Overlap:
-		m.overlap(e.P)
 	case SlowInput:
 		m.slow = e.On
 		m.scheduleCommit()

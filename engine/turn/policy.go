@@ -54,8 +54,6 @@ type Policy struct {
 	LateFinal time.Duration `yaml:"late_final" json:"late_final,omitempty"`
 	// 1s before the end of a question a sign of listening is its answer
 	AnswerOverlap time.Duration `yaml:"answer_overlap" json:"answer_overlap,omitempty"`
-	// 0.5 and more of an interruption classifier's probability is proof
-	InterruptAt float64 `yaml:"interrupt_at" json:"interrupt_at,omitempty"`
 	// 0: a caller may speak for as long as they like
 	UserTurnLimit time.Duration `yaml:"user_turn_limit" json:"user_turn_limit,omitempty"`
 	// 15s without a recogniser end the call with an apology
@@ -292,10 +290,8 @@ func (p Policy) WithDefaults() Policy {
 	if p.SilenceAgain <= 0 {
 		p.SilenceAgain = p.Silence
 	}
-	for _, x := range []*float64{&p.EOTThreshold, &p.InterruptAt} {
-		if *x <= 0 {
-			*x = 0.5
-		}
+	if p.EOTThreshold <= 0 {
+		p.EOTThreshold = 0.5
 	}
 	p.LanguageSwitch.fill()
 	p.fillPhrases()

@@ -22,8 +22,6 @@ func (m *Machine) takes(ev Event) bool {
 		return m.voice
 	case AudioIdle:
 		return m.voice || m.user == Pausing
-	case Overlap:
-		return m.voice && m.front != nil
 	case EOT: // its words may still be owed
 		return m.voice || m.owed || m.anything()
 	case Endpoint: // else it is late, and of no turn that is open

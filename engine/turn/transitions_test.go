@@ -54,8 +54,6 @@ func variants(m *Machine) []Event {
 		STTDown{},
 		EOT{P: 0.9},
 		EOT{P: 0.1},
-		Overlap{P: 0.9},
-		Overlap{P: 0.1},
 		SlowInput{On: true},
 		Recogniser{},
 		Recogniser{Turns: true},
