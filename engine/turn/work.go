@@ -59,8 +59,9 @@ func (m *Machine) refuse(calls []Call, code string) {
 
 // propose starts the calls of a completion, in their order. An asynchronous one
 // has its result at once: that it has begun. What an answer calls that goes on
-// into the caller's next turn, one that cannot be interrupted or that keys came
-// into, is news when it is done: the next turn has an answer of its own (INV10).
+// into the caller's next turn, one that keys came into or that sounds again after
+// a hold, is news when it is done: the next turn has an answer of its own
+// (INV10). It ends nothing and leads nowhere: the caller has gone on (1.9).
 func (m *Machine) propose(r *reply, calls []Call) {
 	var last *work
 	moved, late := false, r.turn != m.turn
@@ -71,6 +72,9 @@ func (m *Machine) propose(r *reply, calls []Call) {
 		w := &work{Call: c, g: r.g, turn: m.turn, step: r.step, chained: !late, settled: c.Refused}
 		switch {
 		case c.Refused:
+		case late && (c.Next != nil || c.Class == ClassTerminal):
+			w.settled = true
+			m.emit(SettleTool{ID: c.ID, Code: "caller_resumed"})
 		case c.Next != nil:
 			moved = m.transit(w, moved) || moved
 		case c.Class == ClassTerminal && last != nil: // the call ends once (INV29)
@@ -95,7 +99,7 @@ func (m *Machine) propose(r *reply, calls []Call) {
 	}
 	if last != nil {
 		m.arm(last, r)
-		if last.settled && !late { // voided: what came with it goes on
+		if last.settled { // voided: what came with it goes on
 			m.works = append(m.works, last)
 			last.chained = true
 		}
