@@ -103,6 +103,7 @@ func (s *session) do(effect turn.Effect) {
 func (s *session) committed(e turn.CommitUser) {
 	if !e.Amend { // more words of a turn allow no effect twice
 		s.guard.Turn()
+		s.consent.told.Turn()
 		s.record.Turns++
 	}
 	text := s.unmasked(e.Turn, e.Text, e.Keys, e.Secret)

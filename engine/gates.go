@@ -126,8 +126,8 @@ func (s *session) noted(n tools.Noted) {
 	}
 	s.consent.known[n.Name] = n
 	s.setVar(n.Name, n.Value)
-	if !again || before.Text != n.Text || before.Confirmed != n.Confirmed {
-		s.event(EventVariableSet, F("name", n.Name), F("confirmed", n.Confirmed))
+	if !again || before.Text != n.Text || before.Confirmed != n.Confirmed || before.GivenUp != n.GivenUp {
+		s.event(EventVariableSet, F("name", n.Name), F("confirmed", n.Confirmed), F("given_up", n.GivenUp))
 	}
 }
 

@@ -31,6 +31,10 @@ type Definition struct {
 	TimeoutSecs float64  `yaml:"timeout" json:"timeout,omitempty"`           // s, default 10, at most 60
 	Dedupe      Dedupe   `yaml:"dedupe" json:"dedupe,omitzero"`
 	Speech      Speech   `yaml:"speech" json:"speech,omitzero"`
+
+	// How often the same is read back to the caller, or their yes asked for,
+	// until they agree: default 3, 0: unlimited.
+	MaxReadBacks *int `yaml:"max_read_backs" json:"max_read_backs,omitempty"`
 }
 
 // Dedupe says what becomes of a call whose effect was had already (conv:W6).
@@ -116,6 +120,15 @@ func (d *Definition) FailuresInARow() int {
 		return 1
 	}
 	return *d.MaxFailures
+}
+
+// ReadBacks is how often something is read back to the caller before it is given
+// up as not confirmed; 0 means no limit.
+func (d *Definition) ReadBacks() int {
+	if d.MaxReadBacks == nil {
+		return 3
+	}
+	return *d.MaxReadBacks
 }
 
 // Timeout is how long the tool may take.

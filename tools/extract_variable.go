@@ -158,6 +158,7 @@ type Noted struct {
 	Text      string
 	Kind      written.Kind
 	Confirmed bool
+	GivenUp   bool // it was read back as often as may be, and is not asked for any more
 }
 
 // Known is what was noted before, by the variables' names.
@@ -165,7 +166,8 @@ type Known map[string]Noted
 
 // Take decides on one call: the value is read, normalised and noted, nil where
 // it cannot be; it is confirmed only when the caller has spoken after they heard
-// it read back. A changed value begins anew.
+// it read back. A changed value begins anew; one that was read back max_read_backs
+// times is noted as it is, and given up.
 func (x *Extraction) Take(args json.RawMessage, told *ReadBacks, known Known, e Env, now time.Time) (Result, *Noted) {
 	var in struct {
 		Value     string `json:"value"`
@@ -185,6 +187,7 @@ func (x *Extraction) Take(args json.RawMessage, told *ReadBacks, known Known, e 
 		Value     any    `json:"value"`
 		Confirmed bool   `json:"confirmed"`
 		ReadBack  string `json:"read_back,omitempty"`
+		GivenUp   bool   `json:"given_up,omitempty"`
 		Message   string `json:"message,omitempty"`
 	}{Value: v.Typed}
 	if x.Confirm {
@@ -196,12 +199,13 @@ func (x *Extraction) Take(args json.RawMessage, told *ReadBacks, known Known, e 
 		case in.Confirmed && state == agreed:
 			n.Confirmed = true
 			told.done(key)
+		case !told.begin(key, []written.Value{v}, x.def.ReadBacks()):
+			n.GivenUp, out.GivenUp, out.Message = true, true, "not confirmed: "+askNoMore
 		default:
 			out.ReadBack = v.ReadBack
 			if in.Confirmed {
 				out.Message = notConfirmed[state]
 			}
-			told.begin(key, []written.Value{v})
 		}
 	}
 	out.Confirmed = n.Confirmed
@@ -211,6 +215,10 @@ func (x *Extraction) Take(args json.RawMessage, told *ReadBacks, known Known, e 
 	}
 	return Result{JSON: b, Status: OK}, n
 }
+
+// askNoMore is what a model does about what the caller does not agree to.
+const askNoMore = "it was asked for often enough, do not ask again; go on without it, and offer that somebody " +
+	"will check it"
 
 // notConfirmed says why a confirmation is not taken.
 var notConfirmed = map[state]string{

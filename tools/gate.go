@@ -73,7 +73,7 @@ func (g *Gates) unmet(d *Definition) Result {
 
 // required are the variables that must be set, or confirmed (C-12).
 func (g *Gates) required(d *Definition) (refused Result, ok bool) {
-	var missing, unconfirmed, todo []string
+	var missing, unconfirmed, lost, todo []string
 	for _, r := range d.Requires {
 		name, confirmed := strings.CutSuffix(r, "!")
 		v, set := g.Env.lookup(name)
@@ -87,13 +87,20 @@ func (g *Gates) required(d *Definition) (refused Result, ok bool) {
 		case !set || v == nil || v == "":
 			missing = append(missing, name)
 			todo = append(todo, "ask the caller for "+name+by)
+		case confirmed && g.Known[name].GivenUp:
+			unconfirmed = append(unconfirmed, name)
+			lost = append(lost, name)
 		case confirmed && !g.Known[name].Confirmed:
 			unconfirmed = append(unconfirmed, name)
 			todo = append(todo, fmt.Sprintf("read %s back to the caller and ask whether it is right", name)+by+
 				", confirmed true, after their yes")
 		}
 	}
-	if todo == nil {
+	message := strings.Join(todo, "; ") + "; then call this again"
+	switch {
+	case lost != nil:
+		message = strings.Join(lost, " and ") + " was not confirmed: " + askNoMore
+	case todo == nil:
 		return Result{}, true
 	}
 	b, err := marshal(struct {
@@ -101,7 +108,7 @@ func (g *Gates) required(d *Definition) (refused Result, ok bool) {
 		Missing     []string `json:"missing,omitempty"`
 		Unconfirmed []string `json:"unconfirmed,omitempty"`
 		Message     string   `json:"message"`
-	}{"variables_required", missing, unconfirmed, strings.Join(todo, "; ") + "; then call this again"})
+	}{"variables_required", missing, unconfirmed, message})
 	if err != nil {
 		return refuse("variables_required", ""), false
 	}
@@ -155,7 +162,9 @@ func (g *Gates) agreed(d *Definition, args json.RawMessage) (refused Result, ok 
 	if g.Told.state(key, vs) == agreed && g.Told.open[key].yes && !g.Told.open[key].no {
 		return Result{}, true
 	}
-	g.Told.begin(key, vs)
+	if !g.Told.begin(key, vs, d.ReadBacks()) {
+		return refuse("not_agreed", "the caller was asked and did not agree: "+askNoMore), false
+	}
 	read := make([]string, len(vs))
 	for i, v := range vs {
 		read[i] = v.Text

@@ -11,8 +11,14 @@ import (
 // and what they said to it. It belongs to one phone call and one goroutine; it
 // decides on words alone.
 type ReadBacks struct {
-	open map[string]*readBack
+	open  map[string]*readBack
+	asked map[string]asked
+	turns int // of the caller
 }
+
+// asked is how often something was to be read since the caller last agreed to
+// it, and in which of their turns last.
+type asked struct{ times, turn int }
 
 type readBack struct {
 	values  []written.Value
@@ -37,18 +43,37 @@ const (
 const keptHeard = 8 << 10
 
 // begin lets values be read back; the same ones go on as they are, unless they
-// were denied.
-func (r *ReadBacks) begin(key string, vs []written.Value) {
-	if b := r.open[key]; b != nil && same(b.values, vs) && (!b.no || b.yes) {
-		return
+// were denied. It is refused when that was so most times before, 0 for any
+// number, and the caller has not agreed: other values count, and what is begun
+// several times in one turn of the caller's counts once.
+func (r *ReadBacks) begin(key string, vs []written.Value, most int) (ok bool) {
+	a := r.asked[key]
+	if a.times == 0 || a.turn != r.turns {
+		a = asked{a.times + 1, r.turns}
+	}
+	if most > 0 && a.times > most {
+		delete(r.open, key)
+		return false
 	}
 	if r.open == nil {
-		r.open = map[string]*readBack{}
+		r.open, r.asked = map[string]*readBack{}, map[string]asked{}
 	}
-	r.open[key] = &readBack{values: vs}
+	r.asked[key] = a
+	if b := r.open[key]; b == nil || !same(b.values, vs) || b.no && !b.yes {
+		r.open[key] = &readBack{values: vs}
+	}
+	return true
 }
 
-func (r *ReadBacks) done(key string) { delete(r.open, key) }
+// done is the caller's yes taken: the next time is a first one.
+func (r *ReadBacks) done(key string) {
+	delete(r.open, key)
+	delete(r.asked, key)
+}
+
+// Turn is told when the caller has had a turn: what is asked after it is asked
+// once more.
+func (r *ReadBacks) Turn() { r.turns++ }
 
 func (r *ReadBacks) state(key string, vs []written.Value) state {
 	b := r.open[key]

@@ -125,6 +125,9 @@ func (d *Definition) checkFields(fs *Faults) {
 	if d.MaxFailures != nil && *d.MaxFailures < 0 {
 		fs.add(nil, "max_failures", fmt.Sprint(*d.MaxFailures), "0 for no limit, or a number of failures in a row")
 	}
+	if d.MaxReadBacks != nil && *d.MaxReadBacks < 0 {
+		fs.add(nil, "max_read_backs", fmt.Sprint(*d.MaxReadBacks), "0 for no limit, or how often something is read back")
+	}
 	d.checkDedupe(fs)
 	if d.When != "" {
 		if err := checkCondition(d.When, "results", "vars"); err != nil {
