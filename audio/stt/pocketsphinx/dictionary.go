@@ -2,6 +2,7 @@ package pocketsphinx
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,15 +20,19 @@ type pronunciation struct {
 // that have none there and none in the file are refused, each with its line.
 func (p *phrases) pronounceAll(cmudict io.Reader) ([]pronunciation, error) {
 	first := map[string]int{} // the line where a word stands first
-	for _, d := range digits {
-		if p.has(classDigit) || p.has(classDigits) {
-			first[d] = 0
-		}
-	}
 	for _, s := range p.sentences {
 		for _, w := range s.words {
-			if _, ok := first[w]; !ok && w[0] != '<' {
-				first[w] = s.line
+			all := []string{w}
+			if isClass(w) {
+				all = members[cmp.Or(runs[w].of, w)]
+			}
+			for _, w := range all {
+				if sounds := unlisted[w]; sounds != "" && p.extra[w] == nil {
+					p.extra[w] = [][]string{strings.Fields(sounds)}
+				}
+				if _, ok := first[w]; !ok {
+					first[w] = s.line
+				}
 			}
 		}
 	}

@@ -34,18 +34,16 @@ type counts struct {
 	seen, follow, kinds map[gram]float64
 }
 
-// runs are how long sequences of digits are in the model, and how often: order
-// numbers of four most of all, but none is impossible.
-var runs = []float64{1: 0.10, 2: 0.10, 3: 0.15, 4: 0.25, 5: 0.15, 6: 0.15, 7: 0.05, 8: 0.05}
-
 // count counts the n-grams of all sentences, classes spread over their members.
 func (p *phrases) count() counts {
 	classes := counts{map[gram]float64{}, map[gram]float64{}, map[gram]float64{}}
 	for _, s := range p.sentences {
 		classes.sentence(s.words, 1)
 	}
-	if p.has(classDigits) {
-		classes.sentence([]string{classDigits}, 1) // a caller pauses before the number: it is an utterance of its own
+	for _, class := range slices.Sorted(maps.Keys(runs)) {
+		if p.has(class) {
+			classes.sentence([]string{class}, 1) // a caller pauses before the number: it is an utterance of its own
+		}
 	}
 	c := counts{map[gram]float64{}, map[gram]float64{}, map[gram]float64{}}
 	for g, n := range classes.seen {
@@ -56,14 +54,13 @@ func (p *phrases) count() counts {
 	return c
 }
 
-// sentence counts one, n times; a run of digits is every length of it, each by
-// its share.
+// sentence counts one, n times; a run is every length of it, each by its share.
 func (c counts) sentence(words []string, n float64) {
-	if i := slices.Index(words, classDigits); i >= 0 {
-		for length, share := range runs {
+	if i := slices.IndexFunc(words, func(w string) bool { return runs[w].of != "" }); i >= 0 {
+		r := runs[words[i]]
+		for length, share := range r.lengths {
 			if share > 0 {
-				run := slices.Repeat([]string{classDigit}, length)
-				c.sentence(slices.Concat(words[:i], run, words[i+1:]), n*share)
+				c.sentence(slices.Concat(words[:i], slices.Repeat([]string{r.of}, length), words[i+1:]), n*share)
 			}
 		}
 		return
@@ -81,10 +78,9 @@ func (c counts) sentence(words []string, n float64) {
 // spread adds n to g, or its share to each gram with members for the classes.
 func spread(m map[gram]float64, g gram, n float64) {
 	for i, w := range g {
-		if w == classDigit {
-			for _, d := range digits {
-				g[i] = d
-				spread(m, g, n/float64(len(digits)))
+		if all := members[w]; all != nil {
+			for _, g[i] = range all {
+				spread(m, g, n/float64(len(all)))
 			}
 			return
 		}

@@ -37,16 +37,17 @@ func TestPhrasesAreRead(t *testing.T) {
 func TestPhrasesAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                           "x.phrases: no sentence",
-		"# only\n":                   "x.phrases: no sentence",
-		"yes\nroom 42\n":             `x.phrases:2: "42": write numbers as they are spoken`,
-		"<name>":                     `x.phrases:1: "<name>" is no class`,
-		"größe":                      "is not an English word",
-		"a b = AH":                   `"a b" before = is not one plain word`,
-		"x = \n":                     "x has no phones",
-		"x = QQ":                     `"QQ" is no phone`,
-		"yes\n\n4\n5":                "x.phrases:4:",
-		strings.Repeat("ab ", 40000): "x.phrases:1:",
+		"":                               "x.phrases: no sentence",
+		"# only\n":                       "x.phrases: no sentence",
+		"yes\nroom 42\n":                 `x.phrases:2: "42": write numbers as they are spoken`,
+		"<name>":                         `x.phrases:1: "<name>" is no class`,
+		strings.Repeat("<digits> a ", 4): "x.phrases:1: 4 times <digits> or <codewords>",
+		"größe":                          "is not an English word",
+		"a b = AH":                       `"a b" before = is not one plain word`,
+		"x = \n":                         "x has no phones",
+		"x = QQ":                         `"QQ" is no phone`,
+		"yes\n\n4\n5":                    "x.phrases:4:",
+		strings.Repeat("ab ", 40000):     "x.phrases:1:",
 	} {
 		if _, err := readPhrases(strings.NewReader(text), "x.phrases"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.30q: got %v, want %q in it", text, err, want)
@@ -71,6 +72,25 @@ func TestDictionaryIsPruned(t *testing.T) {
 	const want = "blorp B L AO R P\nis IH S\nlive L AY V\nlive(2) L IH V\nmy M AY\nnumber N AH M B ER\n"
 	if b.String() != want {
 		t.Errorf("got %s, want %s", b.String(), want)
+	}
+}
+
+// The words of a spelling alphabet are a class like the digits; the one that the
+// dictionary writes with a hyphen has its sounds all the same.
+func TestCodewordsAreAClass(t *testing.T) {
+	t.Parallel()
+	p := read(t, "is\nmy <codewords>")
+	_, err := p.pronounceAll(strings.NewReader(cmudict + "alpha AE L F AH\nx-ray EH K S R EY\n"))
+	if err == nil || !strings.Contains(err.Error(), `x.phrases:2: no pronunciation is known of "bravo"`) ||
+		strings.Contains(err.Error(), "alpha") || strings.Contains(err.Error(), "xray") {
+		t.Errorf("got %v", err)
+	}
+	m := p.count().wittenBell()
+	if a, z := m.of("alpha", "my"), m.of("zulu", "my"); a < 0.01 || a != z {
+		t.Errorf("alpha %v, zulu %v", a, z)
+	}
+	if next, end := m.of("xray", "oscar", "echo"), m.of("</s>", "oscar", "echo"); next < 0.005 || end < 0.01 {
+		t.Errorf("a name goes on with %v, ends with %v", next, end)
 	}
 }
 
@@ -121,7 +141,8 @@ func (m model) of(w string, history ...string) float64 {
 
 func TestProbabilitiesSumToOne(t *testing.T) {
 	t.Parallel()
-	p := read(t, "my number is <digits>\nis my number one\nmy number\nis <digit> my number\none moment")
+	p := read(t, "my number is <digits>\nis my number one\nmy number\nis <digit> my number\none moment\n"+
+		"<codewords> is my <codeword>\nmy <codewords> <digit>")
 	m := p.count().wittenBell()
 	var words []string
 	for g := range m.p {
@@ -129,7 +150,7 @@ func TestProbabilitiesSumToOne(t *testing.T) {
 			words = append(words, g[0])
 		}
 	}
-	for _, h := range [][]string{{}, {"<s>"}, {"<s>", "my"}, {"is"}, {"number", "is"}, {"is", "four"}, {"four", "seven"}, {"zero", "oh"}, {"moment", "nine"}} {
+	for _, h := range [][]string{{}, {"<s>"}, {"<s>", "my"}, {"is"}, {"number", "is"}, {"is", "four"}, {"four", "seven"}, {"zero", "oh"}, {"moment", "nine"}, {"my"}, {"alpha"}, {"oscar", "echo"}, {"echo", "four"}} {
 		if sum := m.after(words, h...); math.Abs(sum-1) > 1e-6 {
 			t.Errorf("after %q the probabilities sum to %v", h, sum)
 		}
@@ -218,6 +239,7 @@ func TestVerdict(t *testing.T) {
 func FuzzPhrases(f *testing.F) {
 	f.Add("# x\nmy order number is <digits>\nword = W ER D\n")
 	f.Add("<digit> <digits> <digits>\na = \n=\n")
+	f.Add("it is <codewords> <codeword>\nxray = EH K S\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := readPhrases(strings.NewReader(text), "x")
 		if err != nil || len(p.sentences) > 50 || len(text) > 500 {

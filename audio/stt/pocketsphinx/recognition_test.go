@@ -58,6 +58,11 @@ func sentences(t testing.TB) ([]row, *Helper) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = agent.Close() })
+	speller, err := New(Config{Phrases: "spelled.phrases", Dir: "testdata"}, helper, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = speller.Close() })
 	lines := readHeard(t)
 	halves := func(l []string) (tuned, held []string) {
 		for i, s := range l {
@@ -78,6 +83,8 @@ func sentences(t testing.TB) ([]row, *Helper) {
 		{caller, "slt", "caller, tuned", true, callerTuned, 30, -1},
 		{caller, "slt", "caller, held out", false, callerHeld, 30, -1},
 		{agent, "slt", "agent", false, lines["agent"], 20, -1},
+		{speller, "rms", "spelled", false, lines["spelled"], 12, -1},
+		{speller, "slt", "spelled", false, lines["spelled"], 30, -1},
 		{caller, "rms", "out of vocabulary, tuned", true, strangerTuned, -1, 0.8},
 		{caller, "rms", "out of vocabulary, held", false, strangerHeld, -1, 0.8},
 		{caller, "slt", "out of vocabulary, tuned", true, strangerTuned, -1, 0.8},
