@@ -2,11 +2,9 @@ package tools
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 )
@@ -239,5 +237,3 @@ func notYet(path, what string) *Fault {
 }
 
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-func seconds(f float64) string { return fmt.Sprint(time.Duration(f * float64(time.Second))) }

@@ -79,7 +79,7 @@ func newKnowledgeBase(d *Definition, deps Deps) (Tool, Faults) {
 		}
 	}
 	if cfg.Threshold != nil {
-		if t.threshold = *cfg.Threshold; t.threshold < 0 || t.threshold > 1 {
+		if t.threshold = *cfg.Threshold; !(t.threshold >= 0 && t.threshold <= 1) {
 			fs.add(d.Config.at("similarity_threshold"), "config.similarity_threshold", fmt.Sprint(t.threshold),
 				"write 0 (all) to 1 (only what fits wholly)")
 		}

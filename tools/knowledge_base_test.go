@@ -110,9 +110,11 @@ func TestKnowledgeBaseIsChecked(t *testing.T) {
 	if s := strings.Join(got, " "); s != "config.top_k config.similarity_threshold config.bridging_sentence" {
 		t.Errorf("faults at %s", s)
 	}
-	d = define(t, `{tool_type: knowledge_base, config: {top_n: 3}}`)
-	if err := d.Validate(tools.Deps{}).Err(); err == nil {
-		t.Error("an unknown key was taken")
+	for _, config := range []string{`{top_n: 3}`, `{similarity_threshold: .nan}`} {
+		d = define(t, `{tool_type: knowledge_base, config: `+config+`}`)
+		if err := d.Validate(tools.Deps{}).Err(); err == nil {
+			t.Errorf("%s was taken", config)
+		}
 	}
 	set, faults := tools.Build([]tools.Definition{
 		define(t, `{tool_type: knowledge_base, config: {bridging_sentence: "One moment."}}`),

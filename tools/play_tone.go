@@ -51,14 +51,14 @@ func newPlayTone(d *Definition, _ Deps) (Tool, Faults) {
 	if strings.Trim(cfg.Digit, dtmfKeys) != "" || len(cfg.Digit) > mostKeys {
 		add("dtmf_digit", fmt.Sprintf("%q is no key", cfg.Digit), "0 to 9, *, #, A to D, 32 at most")
 	}
-	if ms := cfg.Duration; ms != 0 && (ms < shortest || ms > longestKey) {
+	if ms := cfg.Duration; ms != 0 && !(ms >= shortest && ms <= longestKey) { // nor .nan
 		add("duration", fmt.Sprintf("%g ms", ms), "40 to 8000 milliseconds")
 	}
 	volume := 0.8
 	if cfg.Volume != nil {
 		volume = *cfg.Volume
 	}
-	if volume <= 0 || volume > 1 {
+	if !(volume > 0 && volume <= 1) {
 		add("volume", fmt.Sprint(volume), "above 0, and 1 at most")
 	}
 	t := &playTone{base{def: d}, Press{

@@ -91,7 +91,7 @@ func ring(secs, otherwise float64) time.Duration {
 // that none can be talked into (SEC-5).
 func newTransferTool(d *Definition, deps Deps, t Transfer, ds []destConfig, secs float64, fs Faults) (Tool, Faults) {
 	x := &TransferTool{base: base{def: d}, mayDial: deps.MayDial}
-	if secs != 0 && (secs < 5 || secs > 120) {
+	if secs != 0 && !(secs >= 5 && secs <= 120) { // nor .nan
 		fs.add(d.Config.at("timeout_seconds"), "config.timeout_seconds", fmt.Sprintf("%g s", secs), "5 to 120 seconds")
 	}
 	switch {

@@ -71,6 +71,13 @@ func TestFaultsOfTransfersAndTones(t *testing.T) {
 		`{tool_type: play_tone, config: {dtmf_digit: "1", duration: 5}}`:                                     "config.duration",
 		`{tool_type: play_tone, config: {dtmf_digit: "1", volume: 0}}`:                                       "config.volume",
 		`{tool_type: play_tone, config: {dtmf_digit: "1", volume: 1.2}}`:                                     "config.volume",
+		`{tool_type: play_tone, config: {dtmf_digit: "1", duration: .nan}}`:                                  "config.duration: NaN ms",
+		`{tool_type: play_tone, config: {dtmf_digit: "1", duration: .inf}}`:                                  "config.duration",
+		`{tool_type: play_tone, config: {dtmf_digit: "1", volume: .nan}}`:                                    "config.volume",
+		`{tool_type: transfer_call, config: {phone_number: "+4930999888", timeout_seconds: .nan}}`:           "config.timeout_seconds: NaN s",
+		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", timeout_seconds: -.inf}}`:     "config.timeout_seconds",
+		`{tool_type: end_call, timeout: .nan}`:                                                               "timeout: NaN s",
+		`{tool_type: end_call, speech: {bridging_after: .nan}}`:                                              "speech.bridging_after: NaN s",
 	} {
 		_, faults := tools.Build([]tools.Definition{define(t, text)}, deps(t))
 		if err := faults.Err(); err == nil || !strings.Contains(err.Error(), want) {

@@ -66,8 +66,8 @@ func assemble(d Definition, k kind, deps Deps) (Tool, Faults) {
 		fs = append(fs, notYet("tool_type", "the tool type "+string(d.Type)))
 		return nil, named(fs, d.Name)
 	}
-	if d.TimeoutSecs < 0 || d.TimeoutSecs > 60 {
-		more.add(nil, "timeout", seconds(d.TimeoutSecs), "a tool may take 60 s at most")
+	if !(d.TimeoutSecs >= 0 && d.TimeoutSecs <= 60) { // nor .nan
+		more.add(nil, "timeout", fmt.Sprintf("%g s", d.TimeoutSecs), "a tool may take 60 s at most")
 	}
 	fs = append(fs, more...)
 	if fs.Err() != nil || t == nil {
@@ -161,7 +161,7 @@ func (d *Definition) checkDedupe(fs *Faults) {
 		{"second_after", d.Speech.SecondAfter},
 		{"hold_after", d.Speech.HoldAfter},
 	} {
-		if t.secs < 0 || t.secs > 60 {
+		if !(t.secs >= 0 && t.secs <= 60) {
 			fs.add(nil, "speech."+t.key, fmt.Sprintf("%g s", t.secs), "0 to 60 seconds")
 		}
 	}
