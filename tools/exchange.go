@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,7 +121,7 @@ func Metadata(e Env) json.RawMessage {
 			own = append(own, member{k, v})
 		}
 	}
-	return joinMembers(own)
+	return objectOf(own)
 }
 
 func str(s string) json.RawMessage {
@@ -131,21 +130,6 @@ func str(s string) json.RawMessage {
 		return json.RawMessage(`""`)
 	}
 	return b
-}
-
-func joinMembers(ms []member) json.RawMessage {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range ms {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		writeString(&b, m.Key)
-		b.WriteByte(':')
-		b.Write(m.Value)
-	}
-	b.WriteByte('}')
-	return b.Bytes()
 }
 
 // Declared keeps the arguments that a schema names.
@@ -170,7 +154,7 @@ func declared(schema, args json.RawMessage) json.RawMessage {
 			out = append(out, m)
 		}
 	}
-	return joinMembers(out)
+	return objectOf(out)
 }
 
 // flat are the texts of one argument in a query string.
@@ -218,5 +202,5 @@ func (cs Contexts) Text() string {
 			ms[i].Value = json.RawMessage(`{"error":"invalid_response"}`)
 		}
 	}
-	return "Caller context: " + string(joinMembers(ms))
+	return "Caller context: " + string(objectOf(ms))
 }

@@ -212,19 +212,3 @@ func readable(args json.RawMessage) []written.Value {
 	walk(in)
 	return vs
 }
-
-// objectOf writes members as a JSON object, in their order.
-func objectOf(ms []member) json.RawMessage {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range ms {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		writeString(&b, m.Key)
-		b.WriteByte(':')
-		b.Write(m.Value)
-	}
-	b.WriteByte('}')
-	return b.Bytes()
-}

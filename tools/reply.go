@@ -225,6 +225,22 @@ func members(obj json.RawMessage) ([]member, error) {
 	return out, nil
 }
 
+// objectOf writes members as a JSON object, in their order.
+func objectOf(ms []member) json.RawMessage {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range ms {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		writeString(&b, m.Key)
+		b.WriteByte(':')
+		b.Write(m.Value)
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
 // marshal is JSON without escaping <, > and &.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
