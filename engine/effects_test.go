@@ -215,6 +215,35 @@ func TestPreCallToolIsFinishedInTheLog(t *testing.T) {
 	})
 }
 
+// The prompt and the greeting may speak of what the lookup found, and the model
+// has all of it before its first reply (the seed's own example).
+func TestPromptOverTheCallerContext_D25(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		look := &tool{
+			def: tools.Definition{Name: "lookup_caller"}, d: 300 * ms,
+			json: `{"name":"Priya","account_tier":"premium","open_tickets":1}`,
+		}
+		a := &agent.Agent{
+			Name: "premium-support", PreCallTools: []string{"lookup_caller"}, Greeting: "Hello {{lookup_caller.name}}.",
+			Prompt: "If they have open tickets, ask about them. Their tier is {{lookup_caller.account_tier}}.",
+		}
+		k := dial(t, a, func(r llm.Request) (string, []llm.ToolCall, error) { // it does as its prompt says
+			for _, m := range r.Messages {
+				if m.Data && strings.Contains(m.Content, `"open_tickets":1`) {
+					return "Is it about your open ticket?", nil, nil
+				}
+			}
+			return "How can I help?", nil, nil
+		}, look)
+		k.wait(3*time.Second).say("hello.", time.Second).wait(4 * time.Second)
+		k.want(`"heard_text":"Hello Priya."`, `"heard_text":"Is it about your open ticket?"`).hangUp()
+		const want = "If they have open tickets, ask about them. Their tier is premium."
+		if got := system(k.llm.Asked()[0]); got != want {
+			t.Errorf("asked with %q", got)
+		}
+	})
+}
+
 func TestWordsWhileTheGreetingWaitsAreKept_INV12(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		look := &tool{def: tools.Definition{Name: "lookup_caller"}, d: 2 * time.Second, json: `{"name":"Priya"}`}

@@ -111,7 +111,7 @@ func (s *session) action(a agent.Action, when, key string) string {
 	id := s.unused(fmt.Sprintf("%s-%s-%s", when, key, name))
 	s.calls[id] = &toolCall{
 		call: llm.ToolCall{ID: id, Name: name}, tool: t, args: json.RawMessage(`{}`), class: turn.ClassEffect,
-		action: true, left: when == "leave",
+		action: true, left: when == "leave", wants: a.Collected,
 	}
 	return id
 }
@@ -238,12 +238,22 @@ func (s *session) task() []llm.Message {
 	return append(out, n.TaskMessages...)
 }
 
-// actionEnv is what an action may know of the call (D-18).
-func (s *session) actionEnv() tools.Env {
+// actionEnv is what an action may know of the call: not what functions were
+// called with, but for what it wants of that (D-18).
+func (s *session) actionEnv(c *toolCall) tools.Env {
 	env := s.env()
 	env.PreAction = true
 	if s.record.Direction == telephony.Outbound {
 		env.Context = s.given
+	}
+	collected, _ := s.vars["collected"].(map[string]any)
+	for _, name := range c.wants {
+		if v, ok := collected[name]; ok { // what the caller says now is newer than what the call was started with
+			if env.Context = maps.Clone(env.Context); env.Context == nil {
+				env.Context = map[string]any{}
+			}
+			env.Context[name] = v
+		}
 	}
 	return env
 }

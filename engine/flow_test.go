@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/patchcord/patchcord/engine/agent"
+	"github.com/patchcord/patchcord/internal/testkit"
 	"github.com/patchcord/patchcord/llm"
+	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/tools"
 )
 
@@ -180,5 +182,138 @@ func TestToolOfAnotherNodeIsNotThere(t *testing.T) {
 		}, flowTools(freeTool(10*ms))...)
 		k.wait(3*time.Second).say("a table, please.", time.Second).wait(5 * time.Second)
 		k.want(`"event":"tool.refused"`, "unknown_tool", `"heard_text":"I cannot do that yet."`).hangUp()
+	})
+}
+
+// bookingFlow is the example of seed 004: what one node collects is booked on
+// entering the next, before the model speaks there.
+const bookingFlow = `{"nodes": [
+	{"node_key": "collect_details", "is_initial": true,
+	 "task_messages": [{"role": "system", "content": "Ask for name and slot."}],
+	 "functions": [{"name": "details_collected", "description": "Leads to the booking. Call this when both are known.",
+	   "properties": {"customer_name": {"type": "string"}, "people": {"type": "integer"}, "slot": {"type": "string"}},
+	   "required": ["customer_name"], "next_node_key": "confirm_booking"}]},
+	{"node_key": "confirm_booking", "is_terminal": false,
+	 "pre_actions": [{"type": "tool_call", "tool_id": "book_appointment"COLLECTED}],
+	 "task_messages": [{"role": "system", "content": "The booking was just placed. Read the pre_action result."}],
+	 "functions": [{"name": "booking_confirmed", "description": "Leads to the end. Call this when it is confirmed.",
+	   "next_node_key": "goodbye"}]},
+	{"node_key": "goodbye", "is_terminal": true, "task_messages": [{"role": "system", "content": "Say goodbye."}]}]}`
+
+// books is a model that collects a name, tells the booking and confirms it.
+func books(r llm.Request) (string, []llm.ToolCall, error) {
+	last := r.Messages[len(r.Messages)-1]
+	switch names := offered(r); {
+	case slices.Contains(names, "details_collected"):
+		args := json.RawMessage(`{"customer_name":"Laura","people":4}`)
+		return "", []llm.ToolCall{{ID: "d", Name: "details_collected", Args: args}}, nil
+	case slices.Contains(names, "booking_confirmed") && strings.Contains(last.Content, "thank you"):
+		return "", []llm.ToolCall{{ID: "c", Name: "booking_confirmed", Args: json.RawMessage(`{}`)}}, nil
+	case slices.Contains(names, "booking_confirmed"):
+		return "It is booked.", nil, nil
+	}
+	return "Goodbye then.", nil, nil
+}
+
+// What an action is told: of the call, and of the parameters of the functions
+// before only those that it asks for.
+func TestWhatAnActionIsTold_D18(t *testing.T) {
+	const of = `{"phone_number":"+4930111","direction":"inbound","call_id":"0190"`
+	for _, c := range []struct{ name, collected, args string }{
+		{"D-18 not what the caller was asked for", ``, of + `}`},
+		{"D-18 what it asks for, typed", `, "collected": ["customer_name", "people"]`, of + `,"customer_name":"Laura","people":4}`},
+		{"D-18 what was not said is left out", `, "collected": ["slot", "customer_name"]`, of + `,"customer_name":"Laura"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &agent.Agent{Name: "a", Prompt: "You book."}
+				if err := json.Unmarshal([]byte(strings.Replace(bookingFlow, "COLLECTED", c.collected, 1)), &a.Flow); err != nil {
+					t.Fatal(err)
+				}
+				if err := a.Validate(); err != nil {
+					t.Fatal(err)
+				}
+				book := &tool{def: tools.Definition{Name: "book_appointment"}, d: 300 * ms, json: `{"number":"B-7"}`}
+				dial(t, a, books, book).wait(500*ms).say("laura, for four.", time.Second).wait(5 * time.Second).hangUp()
+				if len(book.runs) != 1 {
+					t.Fatalf("booked %d times", len(book.runs))
+				}
+				if got := string(tools.Metadata(book.runs[0].Env)); got != c.args {
+					t.Errorf("told %s, want %s", got, c.args)
+				}
+			})
+		})
+	}
+}
+
+// On a call that it places itself an action has the context variables too, and
+// what the callee says counts for more than what the call was started with.
+func TestWhatAnActionIsToldOnAnOutboundCall_D18(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent.Agent{Name: "a"}
+		flow := strings.Replace(bookingFlow, "COLLECTED", `, "collected": ["customer_name"]`, 1)
+		if err := json.Unmarshal([]byte(flow), &a.Flow); err != nil {
+			t.Fatal(err)
+		}
+		book := &tool{def: tools.Definition{Name: "book_appointment"}, d: 300 * ms, json: `{"number":"B-7"}`}
+		k := prepare(t, a, books, book)
+		k.leg = testkit.NewOutbound("0190", "+4940222")
+		k.cfg.Dialer = dialer{k.leg}
+		k.engine()
+		close(k.ended)
+		given := map[string]any{"customer_name": "L.", "invoice_amount": 4500}
+		if _, err := k.e.Call(t.Context(), Outbound{Agent: "a", To: "+4940222", Variables: given}); err != nil {
+			t.Fatal(err)
+		}
+		k.leg.PickUp()
+		k.wait(2*time.Second).say("laura, for four.", time.Second).wait(5 * time.Second)
+		k.leg.Close(telephony.Cause{Reason: telephony.ReasonNormal, Remote: true})
+		k.wait(time.Second)
+		if len(book.runs) != 1 {
+			t.Fatalf("booked %d times:\n%s", len(book.runs), k.lines())
+		}
+		const want = `{"phone_number":"+4940222","direction":"outbound","call_id":"0190","customer_name":"Laura","invoice_amount":4500}`
+		if got := string(tools.Metadata(book.runs[0].Env)); got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	})
+}
+
+// A node in the shape of the seed: its messages are the model's task, its
+// functions the ways out that the model may take, its pre-actions are done
+// before the model is asked there.
+func TestANodeOfTheSeed_D19(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent.Agent{Name: "a", Prompt: "You book."}
+		if err := json.Unmarshal([]byte(strings.Replace(bookingFlow, "COLLECTED", "", 1)), &a.Flow); err != nil {
+			t.Fatal(err)
+		}
+		book := &tool{def: tools.Definition{Name: "book_appointment"}, d: 800 * ms, json: `{"number":"B-7"}`}
+		end := &tool{def: tools.Definition{Name: "end_call", Type: tools.EndCall, Class: tools.Terminal}, json: `{}`}
+		k := dial(t, a, books, book, end)
+		k.wait(500*ms).say("laura, for four.", time.Second).wait(6*time.Second).say("thank you.", time.Second).wait(6 * time.Second)
+		k.want(`"node":"confirm_booking","from":"collect_details","by":"function"`, `"tool":"book_appointment"`,
+			`"heard_text":"It is booked."`, `"node":"goodbye","from":"confirm_booking","by":"function"`, `"heard_text":"Goodbye then."`)
+		k.hangUp()
+		var steps []string
+		for _, r := range k.llm.Asked() {
+			steps = append(steps, system(r)+": "+strings.Join(offered(r), " "))
+		}
+		want := []string{
+			"You book. | Ask for name and slot.: details_collected",
+			"You book. | The booking was just placed. Read the pre_action result.: booking_confirmed",
+			"You book. | The booking was just placed. Read the pre_action result.: booking_confirmed",
+			"You book. | Say goodbye.: end_call",
+		}
+		if !slices.Equal(steps, want) {
+			t.Errorf("asked with %q, want %q", steps, want)
+		}
+		found := false
+		for _, m := range k.llm.Asked()[1].Messages {
+			found = found || m.Data && m.Content == `Caller context: {"book_appointment":{"number":"B-7"}}`
+		}
+		if !found {
+			t.Error("the model speaks in the node before it knows what the action came to")
+		}
 	})
 }

@@ -208,7 +208,7 @@ func (s *session) startTool(cs []*toolCall) {
 	for i, c := range cs {
 		calls[i], ts[i] = tools.Call{ID: c.call.ID, Name: c.call.Name, Args: c.toSend(), Env: s.env()}, c.tool
 		if c.action {
-			calls[i].Env = s.actionEnv()
+			calls[i].Env = s.actionEnv(c)
 		}
 		c.cancel = sync.OnceFunc(func() {
 			if interested.Add(-1) == 0 {

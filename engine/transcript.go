@@ -135,9 +135,10 @@ type toolCall struct {
 	result  *tools.Result // as it answers the call: of an asynchronous one, that it has begun
 	over    bool          // it has come to something and runs no more
 	came    json.RawMessage
-	next    string // the node that it leads to
-	action  bool   // it runs by itself, for a node of the flow
-	left    bool   // … that was left
+	next    string   // the node that it leads to
+	action  bool     // it runs by itself, for a node of the flow
+	left    bool     // … that was left
+	wants   []string // … of what functions were called with
 	cancel  func()
 	ack     json.RawMessage // what the model is told at once, the outcome is nobody's; nil: none of those
 	turn    int

@@ -114,7 +114,7 @@ func Metadata(e Env) json.RawMessage {
 		own = append(own, member{"call_id", str(e.CallID)})
 	}
 	for _, k := range names(e.Context) {
-		if k == "phone_number" || k == "direction" || k == "call_id" {
+		if IsMetadata(k) {
 			continue
 		}
 		if v, err := marshal(e.Context[k]); err == nil {
@@ -122,6 +122,11 @@ func Metadata(e Env) json.RawMessage {
 		}
 	}
 	return objectOf(own)
+}
+
+// IsMetadata says whether a name is one of the call's own facts in [Metadata].
+func IsMetadata(name string) bool {
+	return name == "phone_number" || name == "direction" || name == "call_id"
 }
 
 func str(s string) json.RawMessage {

@@ -77,7 +77,9 @@ type Env struct {
 	// PreAction marks a tool that runs by itself when a flow node is entered:
 	// like PreCall, with call_id among the arguments (D-08).
 	PreAction bool
-	Context   map[string]any // variables of an outbound call
+	// Context are the variables of an outbound call, and what a pre-action wants
+	// of what the caller said before (D-18).
+	Context map[string]any
 
 	Language string // BCP 47, that the call is held in
 	Region   string // ISO 3166, of numbers without a country code; "" is the language's

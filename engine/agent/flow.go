@@ -3,9 +3,11 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/patchcord/patchcord/internal/yamlfault"
 	"github.com/patchcord/patchcord/llm"
 	"github.com/patchcord/patchcord/tools"
 )
@@ -64,10 +66,12 @@ type Transition struct {
 	Next string `yaml:"next_node_key" json:"next_node_key"`
 }
 
-// Action is a tool that runs by itself.
+// Action is a tool that runs by itself. It is told of the call, and of what the
+// functions before were called with no more than it names (D-18).
 type Action struct {
-	Type string `yaml:"type" json:"type"`       // tool_call
-	Tool string `yaml:"tool_id" json:"tool_id"` // id or name
+	Type      string   `yaml:"type" json:"type"`                     // tool_call
+	Tool      string   `yaml:"tool_id" json:"tool_id"`               // id or name
+	Collected []string `yaml:"collected" json:"collected,omitempty"` // of {{collected.…}}: arguments too, by the same names
 }
 
 // ToolCall is the only type of action.
@@ -116,6 +120,15 @@ func (f *Function) parameters() tools.Schema {
 	return b
 }
 
+// arguments are the names of what the function is called with.
+func (f *Function) arguments() []string {
+	var properties map[string]json.RawMessage
+	if json.Unmarshal(f.Properties, &properties) != nil {
+		return nil // none, or what Tool refuses
+	}
+	return slices.Collect(maps.Keys(properties))
+}
+
 // Tool is the function as the model calls it.
 func (f *Function) Tool() (tools.Tool, tools.Faults) {
 	return tools.NewTransition(f.Name, f.Description, f.parameters())
@@ -127,9 +140,14 @@ func (a *Agent) flowProblems() []Problem {
 	if len(f.Nodes) == 0 {
 		return nil
 	}
-	c := flowCheck{flow: f, keys: map[string]bool{}}
+	c := flowCheck{flow: f, keys: map[string]bool{}, collected: map[string]bool{}}
 	for i := range f.Nodes {
 		n, at := &f.Nodes[i], fmt.Sprintf("flow.nodes[%d]", i)
+		for j := range n.Functions {
+			for _, name := range n.Functions[j].arguments() {
+				c.collected[name] = true
+			}
+		}
 		switch {
 		case n.Key == "":
 			c.add(at+".node_key", "the node has no key", "write node_key: qualification")
@@ -156,10 +174,11 @@ func (a *Agent) flowProblems() []Problem {
 
 // flowCheck is one check of a flow.
 type flowCheck struct {
-	flow  *Flow
-	keys  map[string]bool
-	start string
-	out   []Problem
+	flow      *Flow
+	keys      map[string]bool
+	collected map[string]bool // what functions are called with
+	start     string
+	out       []Problem
 }
 
 func (c *flowCheck) add(path, what, do string) { c.out = append(c.out, Problem{path, what, do}) }
@@ -234,8 +253,20 @@ func (c *flowCheck) actions(as []Action, at string) {
 		if a.Tool == "" {
 			c.add(fmt.Sprintf("%s[%d].tool_id", at, i), "the action names no tool", "write the tool's id or name")
 		}
+		for j, name := range a.Collected {
+			at := fmt.Sprintf("%s[%d].collected[%d]", at, i, j)
+			switch {
+			case tools.IsMetadata(name):
+				c.add(at, fmt.Sprintf("%q is the call's own", name), "give the function's argument another name")
+			case !c.collected[name]:
+				c.add(at, fmt.Sprintf("no function of the flow collects %q", name), yamlfault.Suggest(name, c.collects()))
+			}
+		}
 	}
 }
+
+// collects are the arguments of all functions.
+func (c *flowCheck) collects() []string { return slices.Sorted(maps.Keys(c.collected)) }
 
 func (c *flowCheck) messages(ms []llm.Message, at string) {
 	for i, m := range ms {

@@ -12,6 +12,12 @@ func way(name, to string) Function {
 	return Function{Name: name, Description: "Leads on. Call this when all is said.", Next: to}
 }
 
+func collects(name, to string) Function {
+	f := way("go", to)
+	f.Properties = tools.Schema(`{"` + name + `":{"type":"string"}}`)
+	return f
+}
+
 func TestFlowProblems(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -43,6 +49,9 @@ func TestFlowProblems(t *testing.T) {
 		{"a built-in that is none", []Node{{Key: "a", Initial: true, BuiltinTools: []string{"hang_up"}}}, `flow.nodes[0].builtin_tools[0]: no built-in tool "hang_up"`},
 		{"an action that is none", []Node{{Key: "a", Initial: true, PreActions: []Action{{Type: "dance", Tool: "x"}}}}, `flow.nodes[0].pre_actions[0].type: no action "dance"`},
 		{"an action without a tool", []Node{{Key: "a", Initial: true, PostActions: []Action{{}}}}, "flow.nodes[0].post_actions[0].tool_id: the action names no tool"},
+		{"an action that asks for what is collected", []Node{{Key: "a", Initial: true, Functions: []Function{collects("slot", "a")}, PreActions: []Action{{Tool: "x", Collected: []string{"slot"}}}}}, ""},
+		{"D-18 an action that asks for what no function collects", []Node{{Key: "a", Initial: true, Functions: []Function{collects("slot", "a")}, PreActions: []Action{{Tool: "x", Collected: []string{"slit"}}}}}, `flow.nodes[0].pre_actions[0].collected[0]: no function of the flow collects "slit"; did you mean "slot"?`},
+		{"D-09 an action that would replace the call's own", []Node{{Key: "a", Initial: true, Functions: []Function{collects("call_id", "a")}, PostActions: []Action{{Tool: "x", Collected: []string{"call_id"}}}}}, `flow.nodes[0].post_actions[0].collected[0]: "call_id" is the call's own`},
 		{"a message of nobody", []Node{{Key: "a", Initial: true, TaskMessages: []llm.Message{{Role: "robot"}}}}, `flow.nodes[0].task_messages[0].role: "robot" is no role`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
