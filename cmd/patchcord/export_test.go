@@ -82,18 +82,8 @@ func TestExportSeedsAnEqualStore(t *testing.T) {
 	if err := configs.Export(from); err != nil {
 		t.Fatal(err)
 	}
-	examples, err := filepath.Glob("../../configs/examples/*.yaml")
-	if err != nil || len(examples) == 0 {
-		t.Fatal("no examples")
-	}
-	for _, path := range examples {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(from, "agents", filepath.Base(path)), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.CopyFS(filepath.Join(from, "agents"), os.DirFS("../../configs/examples")); err != nil {
+		t.Fatal(err)
 	}
 	t.Setenv("WHO", "an agent")
 	library := `tools:

@@ -82,6 +82,19 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
+// Every example is valid as it stands, with no warning.
+func TestValidateTakesTheExamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../configs/examples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	r := runCommand(t, "", append([]string{"validate"}, files...)...)
+	if n := strings.Count(r.out, ": ok: agent "); r.code != 0 || n != len(files) || strings.Contains(r.out, "warning") {
+		t.Errorf("exit %d, %d of %d agents:\n%s", r.code, n, len(files), r.out)
+	}
+}
+
 func TestValidateTellsKindsAndFaults(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
