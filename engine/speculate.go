@@ -11,6 +11,7 @@ import (
 	"github.com/patchcord/patchcord/audio"
 	"github.com/patchcord/patchcord/engine/turn"
 	"github.com/patchcord/patchcord/llm"
+	"github.com/patchcord/patchcord/tools"
 )
 
 // What is held back of a reply that is prepared before its turn is taken.
@@ -30,6 +31,7 @@ type held struct {
 	useful time.Duration // when its first useful token came, 0: none has
 	usage  llm.Usage     // as the model counts it, zero while it has not told
 	chunks *chunker      // finds the first clause
+	drops  []func()      // let go of what its tools have prepared
 }
 
 // speculate asks the model before the caller's turn is taken, as if it were.
@@ -101,6 +103,9 @@ func (s *session) keepBack(item any) bool {
 			s.step(turn.Void{G: r.g, Reason: "too_long"})
 			return true
 		}
+		if m.d.Kind == llm.ToolReady {
+			s.prepareTool(r, m.d.ToolCall)
+		}
 		s.speakAhead(r, h.chunks.add(m.d.Text)...)
 	case modelEnd:
 		if m.err != nil {
@@ -113,6 +118,23 @@ func (s *session) keepBack(item any) bool {
 	}
 	h.mail = append(h.mail, item)
 	return true
+}
+
+// prepareTool lets a tool begin what its call would have to wait for and what
+// has no effect: the question of a search, as words that are not yet said.
+func (s *session) prepareTool(r *reply, c llm.ToolCall) {
+	t, _, ok := s.tools.get(c.Name)
+	if !ok {
+		return
+	}
+	p, ok := t.(tools.Preparer)
+	if !ok {
+		return
+	}
+	if args, _, ok := tools.Arguments(t, c.Args); ok {
+		call := tools.Call{ID: c.ID, Name: c.Name, Args: args, Env: s.env()}
+		r.held.drops = append(r.held.drops, p.Prepare(call))
+	}
 }
 
 // speakAhead lets the voice begin with the first clause, where the agent wants
@@ -163,6 +185,9 @@ func (s *session) discard(r *reply, reason string) {
 	s.out.Cancel(uint64(r.g))
 	delete(s.replies, r.g)
 	s.ahead = nil
+	for _, drop := range r.held.drops {
+		drop()
+	}
 	tokens := r.held.usage.Prompt + r.held.usage.Completion
 	if tokens == 0 {
 		tokens = (r.held.prompt + r.held.bytes + 3) / 4 // as English text comes to

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/patchcord/patchcord/engine/turn"
 	"github.com/patchcord/patchcord/internal/testkit"
 	"github.com/patchcord/patchcord/llm"
+	"github.com/patchcord/patchcord/tools"
 )
 
 func speculating(on, clause bool) *agent.Agent {
@@ -291,4 +293,43 @@ func (c *call) session() *session {
 		return s
 	}
 	return nil
+}
+
+// preparing is a tool that begins before it is known whether it is called.
+type preparing struct {
+	*tool
+	prepared []string
+	dropped  int
+}
+
+func (p *preparing) Prepare(c tools.Call) func() {
+	p.prepared = append(p.prepared, string(c.Args))
+	return func() { p.dropped++ }
+}
+
+// What a tool would have to wait for begins while the turn is still open, and
+// is dropped with the reply that wanted it.
+func TestToolsOfASpeculativeReplyArePrepared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tool := &preparing{tool: checkTool(10 * ms)}
+		k := prepare(t, speculating(true, false), func(r llm.Request) (string, []llm.ToolCall, error) {
+			last := r.Messages[len(r.Messages)-1]
+			if last.Role == llm.ToolRole {
+				return "Good morning.", nil, nil
+			}
+			args, err := json.Marshal(map[string]string{"query": last.Content})
+			return "", []llm.ToolCall{{ID: "x", Name: "check", Args: args}}, err
+		}, tool)
+		k.llm.First = 10 * ms
+		k.start().wait(500*ms).utter("", "my name is", 150*ms).wait(700 * ms) // unfinished: the turn stays open
+		if len(tool.prepared) != 1 || tool.prepared[0] != `{"query":"my name is"}` || tool.dropped != 0 || len(tool.runs) != 0 {
+			t.Errorf("prepared %v, dropped %d, runs %d", tool.prepared, tool.dropped, len(tool.runs))
+		}
+		k.utter("", "John Doe.", 150*ms).wait(4 * time.Second)
+		k.want(`"heard_text":"Good morning."`).hangUp()
+		if len(tool.prepared) != 2 || tool.prepared[1] != `{"query":"my name is John Doe."}` || tool.dropped != 1 ||
+			len(tool.runs) != 1 {
+			t.Errorf("prepared %v, dropped %d, runs %d", tool.prepared, tool.dropped, len(tool.runs))
+		}
+	})
 }

@@ -11,6 +11,10 @@ import (
 // a caller can be kept waiting: 120 ms.
 type Knowledge interface {
 	Find(ctx context.Context, q Question) (Findings, error)
+	// Prepare begins what Find would have to wait for and returns at once. What
+	// it returns lets go of that, unless a Find has come to need it; it may be
+	// called more than once.
+	Prepare(q Question) (drop func())
 }
 
 // Question is what is looked for in an agent's documents.
@@ -112,6 +116,17 @@ type findings struct {
 	Found    bool      `json:"found"`
 	Passages []Passage `json:"passages"`
 	Message  string    `json:"message"`
+}
+
+var _ Preparer = (*knowledgeBase)(nil)
+
+// Prepare has the meaning of the question made, where there are embeddings.
+func (t *knowledgeBase) Prepare(c Call) (drop func()) {
+	question := questionIn(c.Args)
+	if question == "" || t.find == nil {
+		return func() {}
+	}
+	return t.find.Prepare(Question{Agent: c.Env.AgentID, Text: question})
 }
 
 // Run searches.

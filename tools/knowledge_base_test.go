@@ -15,6 +15,12 @@ type finder struct {
 	asked tools.Question
 	found tools.Findings
 	err   error
+	early tools.Question // that was prepared
+}
+
+func (f *finder) Prepare(q tools.Question) func() {
+	f.early = q
+	return func() {}
 }
 
 func (f *finder) Find(_ context.Context, q tools.Question) (tools.Findings, error) {
@@ -129,4 +135,19 @@ func TestKnowledgeBaseIsChecked(t *testing.T) {
 	if !strings.Contains(string(k.Schema()), `"required":["query"]`) {
 		t.Errorf("schema %s", k.Schema())
 	}
+}
+
+func TestAQuestionIsPrepared(t *testing.T) {
+	t.Parallel()
+	f := &finder{}
+	k := make1(t, tools.Deps{Knowledge: f}, `{tool_type: knowledge_base}`)
+	p, ok := k.(tools.Preparer)
+	if !ok {
+		t.Fatal("it prepares nothing")
+	}
+	p.Prepare(tools.Call{Args: json.RawMessage(`{"query":" delivery abroad "}`), Env: tools.Env{AgentID: "support"}})()
+	if want := (tools.Question{Agent: "support", Text: "delivery abroad"}); f.early != want {
+		t.Errorf("prepared %+v, want %+v", f.early, want)
+	}
+	make1(t, tools.Deps{}, `{tool_type: knowledge_base}`).(tools.Preparer).Prepare(tools.Call{})() //nolint:errcheck // the same type
 }

@@ -119,6 +119,16 @@ type Tool interface {
 	Run(ctx context.Context, c Call) Result
 }
 
+// Preparer is a Tool whose calls wait for something that has no effect and can
+// be begun before it is known whether the call is made.
+type Preparer interface {
+	Tool
+	// Prepare begins it for a call whose arguments passed the schema, and
+	// returns at once. drop says that the call is not made; it may be called
+	// more than once.
+	Prepare(c Call) (drop func())
+}
+
 // ErrorResult is a result that tells the model what went wrong.
 func ErrorResult(s Status, code, message string) Result {
 	o := map[string]any{"error": code}

@@ -48,7 +48,6 @@ type Library struct {
 	log     *zap.Logger
 	queries *otter.Cache[string, []float32]
 	reading chan struct{} // readers places
-	asking  chan struct{} // maxAsking places
 	wake    chan struct{} // one place: there is something to embed
 
 	reached string // id of the document that embedding stopped at; Serve's
@@ -58,6 +57,9 @@ type Library struct {
 	life context.Context //nolint:containedctx // of what goes on behind a search
 	end  context.CancelFunc
 	wg   sync.WaitGroup
+
+	askMu  sync.Mutex         // guards asking
+	asking map[string]*asking // by the question
 
 	mu      sync.Mutex // guards shelves
 	shelves map[string]*shelf
@@ -80,7 +82,7 @@ func New(cfg Config) (*Library, error) {
 	}
 	l := &Library{
 		cfg: cfg, log: cfg.Log, queries: cache, reading: make(chan struct{}, readers),
-		asking: make(chan struct{}, maxAsking), wake: make(chan struct{}, 1), shelves: map[string]*shelf{},
+		wake: make(chan struct{}, 1), asking: map[string]*asking{}, shelves: map[string]*shelf{},
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l, nil

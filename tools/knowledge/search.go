@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // Bounds of a search.
@@ -26,7 +24,7 @@ func (l *Library) Search(ctx context.Context, q Query) (Answer, error) {
 		q.TopK = defaultTopK
 	}
 	q.TopK = min(q.TopK, MaxTopK)
-	q.Text = strings.Join(strings.Fields(clip(q.Text, maxQuestion)), " ")
+	q.Text = asked(q.Text)
 	limit, cancel := context.WithTimeout(ctx, l.cfg.Limit-min(rankTime, l.cfg.Limit/4))
 	defer cancel()
 	b, err := l.shelf(limit, q.Agent)
@@ -41,14 +39,14 @@ func (l *Library) Search(ctx context.Context, q Query) (Answer, error) {
 	if len(books) == 0 || q.Text == "" {
 		return a, nil
 	}
-	vector := l.ask(q.Text, books) // while the words are ranked
+	vector, waits := l.ask(q.Text, books, false) // while the words are ranked
 	words := byWords(books, q.Text)
 	by := question{threshold: q.Threshold, topK: q.TopK}
-	if vector != nil {
+	if waits {
 		select {
-		case v := <-vector:
-			by.vector, by.model = v, l.cfg.Embedder.Model()
-			a.Late = v == nil
+		case <-vector.done:
+			by.vector, by.model = vector.v, l.cfg.Embedder.Model()
+			a.Late = vector.v == nil
 		case <-limit.Done():
 			a.Late = true
 		}
@@ -66,6 +64,9 @@ func (l *Library) Search(ctx context.Context, q Query) (Answer, error) {
 	return a, nil
 }
 
+// asked is a question as it is looked for.
+func asked(text string) string { return strings.Join(strings.Fields(clip(text, maxQuestion)), " ") }
+
 // spoken are the languages of documents.
 func spoken(books []*book) []string {
 	var out []string
@@ -75,47 +76,5 @@ func spoken(books []*book) []string {
 		}
 	}
 	slices.Sort(out)
-	return out
-}
-
-// ask has the vector of a question made, nil on the channel for none; the
-// channel is nil where nothing could be compared with it. One that comes too
-// late for this search is there for the next.
-func (l *Library) ask(text string, books []*book) <-chan []float32 {
-	if l.cfg.Embedder == nil || !slices.ContainsFunc(books, func(b *book) bool { return b.doc.Vectors > 0 }) {
-		return nil
-	}
-	out := make(chan []float32, 1) // the answer, whether or not it is waited for
-	if v, ok := l.queries.GetIfPresent(text); ok {
-		out <- v
-		return out
-	}
-	if time.Now().UnixNano() < l.paused.Load() {
-		out <- nil
-		return out
-	}
-	select {
-	case l.asking <- struct{}{}:
-	default: // so many do not fail at once: they wait
-		out <- nil
-		return out
-	}
-	l.wg.Go(func() {
-		defer func() { <-l.asking }()
-		ctx, cancel := context.WithTimeout(l.life, askTimeout)
-		defer cancel()
-		vs, err := l.cfg.Embedder.Embed(ctx, []string{text})
-		if err == nil {
-			err = checkVectors(vs)
-		}
-		if err != nil || len(vs) != 1 {
-			l.paused.Store(time.Now().Add(askPause).UnixNano())
-			l.log.Warn("knowledge: a question was not embedded, words decide", zap.Error(err))
-			out <- nil
-			return
-		}
-		l.queries.Set(text, vs[0])
-		out <- vs[0]
-	})
 	return out
 }
