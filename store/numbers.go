@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,45 +35,59 @@ type numberRow struct {
 // agent answers a number of a trunk.
 func (s *Store) CreateNumber(ctx context.Context, by string, n trunk.Number) (Number, error) {
 	var out Number
-	err := s.change(ctx, func(ctx context.Context, tx Tx) (err error) {
-		out, err = saveNumber(ctx, tx, by, numberRow{}, n)
+	err := s.change(ctx, func(ctx context.Context, tx Tx) error {
+		n, err := lockTargets(ctx, tx, n)
+		if err == nil {
+			out, err = saveNumber(ctx, tx, by, numberRow{}, n)
+		}
 		return err
 	}, "create number %s", n.Number)
 	return out, err
 }
 
-// saveNumber writes a number. row is what is there.
-func saveNumber(ctx context.Context, tx Tx, by string, row numberRow, n trunk.Number) (Number, error) {
+// lockTargets keeps what a number names as it is, and gives the number as it is
+// kept: normalized, its agent by id. Who locks several objects does it in the
+// order trunk, agent, tool, number: two who did not would wait for each other.
+func lockTargets(ctx context.Context, tx Tx, n trunk.Number) (trunk.Number, error) {
 	country := ""
 	if n.Trunk != "" {
 		var tr trunkRow
 		err := tx.forUpdate(tx.NewSelect().Model(&tr).Where("name = ?", n.Trunk)).Scan(ctx)
 		if err != nil {
-			return Number{}, missing(err, "trunk", n.Trunk)
+			return n, missing(err, "trunk", n.Trunk)
 		}
 		t, err := tr.trunk(tx.vault)
 		if err != nil {
-			return Number{}, err
+			return n, err
 		}
 		country = t.Country
 	}
 	var a agentRow
 	err := tx.forUpdate(tx.NewSelect().Model(&a).Column("id").Where("id = ? OR name = ?", n.Agent, n.Agent)).Scan(ctx)
 	if err != nil {
-		return Number{}, missing(err, "agent", n.Agent)
+		return n, missing(err, "agent", n.Agent)
 	}
-	row.Number, row.Trunk, row.AgentID = trunk.Normalize(n.Number, country), n.Trunk, a.ID
-	if row.Number == "" {
-		return Number{}, fmt.Errorf("no number: %w", ErrInvalid)
+	n.Number, n.Agent = trunk.Normalize(n.Number, country), string(a.ID)
+	if n.Number == "" {
+		return n, fmt.Errorf("no number: %w", ErrInvalid)
 	}
+	return n, nil
+}
+
+// saveNumber writes a number that lockTargets gave. row is what is there.
+func saveNumber(ctx context.Context, tx Tx, by string, row numberRow, n trunk.Number) (Number, error) {
+	row.Number, row.Trunk, row.AgentID = n.Number, n.Trunk, agent.ID(n.Agent)
 	isNew := row.CreatedAt == 0
 	if isNew {
-		if row.ID, err = newUUID(); err != nil {
+		id, err := newUUID()
+		if err != nil {
 			return Number{}, err
 		}
+		row.ID = id
 	}
 	tx.touch(KindNumber, row.ID)
 	row.metaRow = row.next(by, time.Now())
+	var err error
 	if isNew {
 		_, err = tx.NewInsert().Model(&row).Exec(ctx)
 	} else {
@@ -129,14 +144,18 @@ func (s *Store) Numbers(ctx context.Context, f NumberFilter) ([]Number, string, 
 func (s *Store) UpdateNumber(ctx context.Context, by string, n Number) (Number, error) {
 	var out Number
 	err := s.change(ctx, func(ctx context.Context, tx Tx) error {
+		to, bad := lockTargets(ctx, tx, n.Number)
+		if bad != nil && !errors.Is(bad, ErrMissing) && !errors.Is(bad, ErrInvalid) {
+			return bad
+		}
 		row, err := lockNumber(ctx, tx, n.ID)
-		if err != nil {
+		if err == nil {
+			err = row.check(n.Revision)
+		}
+		if err = cmp.Or(err, bad); err != nil {
 			return err
 		}
-		if err := row.check(n.Revision); err != nil {
-			return err
-		}
-		out, err = saveNumber(ctx, tx, by, row, n.Number)
+		out, err = saveNumber(ctx, tx, by, row, to)
 		return err
 	}, "change number %s", n.ID)
 	return out, err

@@ -393,7 +393,7 @@ func TestTrunksAndNumbersAreChecked(t *testing.T) {
 		n = moved[0]
 		n.Agent = string(b.ID)
 		n = must(s.UpdateNumber(ctx, "", n))(t)
-		if n.Agent != string(b.ID) || n.Revision != 2 {
+		if n.Agent != string(b.ID) || n.Revision != 3 {
 			t.Errorf("%+v", n)
 		}
 		for _, id := range []string{n.ID, moved[1].ID} {

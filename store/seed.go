@@ -65,10 +65,12 @@ func (s *Store) Seed(ctx context.Context, f Files) (Seeded, error) {
 	var out Seeded
 	err := s.change(ctx, func(ctx context.Context, tx Tx) error {
 		out = Seeded{}
-		if tx.pgx != nil { // nodes that start together
-			if err := tx.lockTable(ctx, "seeds"); err != nil {
-				return err
-			}
+		if err := tx.lockTable(ctx, "seeds"); err != nil { // nodes that start together
+			return err
+		}
+		// It changes objects of all kinds in an order of its own.
+		if err := tx.lockAll(ctx, "trunks", "agents", "tools", "numbers"); err != nil {
+			return err
 		}
 		var rows []seedRow
 		if err := tx.NewSelect().Model(&rows).Scan(ctx); err != nil {
@@ -357,15 +359,18 @@ func (sd *seeder) number(n trunk.Number, file string, trunks []trunk.Config) see
 		return held{row.ID, row.Revision, true}, none(err)
 	}
 	save := func(ctx context.Context, old held) (held, error) {
+		to, err := lockTargets(ctx, sd.tx, n)
+		if err != nil {
+			return held{}, err
+		}
 		var row numberRow
 		if old.id != "" {
-			var err error
 			if row, err = lockNumber(ctx, sd.tx, old.id); err != nil {
 				return held{}, err
 			}
 		}
 		row.Source = file
-		out, err := saveNumber(ctx, sd.tx, FileBy, row, n)
+		out, err := saveNumber(ctx, sd.tx, FileBy, row, to)
 		return held{id: out.ID, revision: out.Revision}, err
 	}
 	return seed{seedKey{KindNumber, number + "@" + n.Trunk}, file, hashOf(n), find, save}

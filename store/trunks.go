@@ -76,7 +76,7 @@ func saveTrunk(ctx context.Context, tx Tx, by string, row trunkRow, c trunk.Conf
 		return Trunk{}, taken(err)
 	}
 	if !isNew {
-		err = moveNumbers(ctx, tx, oldName, c)
+		err = moveNumbers(ctx, tx, by, oldName, c)
 	}
 	return Trunk{row.ID, c, row.meta()}, err
 }
@@ -120,10 +120,13 @@ func atKey(err error, prefix string) error {
 	return errors.Join(errs...)
 }
 
-// moveNumbers brings the numbers of a trunk to its new name and country.
-func moveNumbers(ctx context.Context, tx Tx, from string, c trunk.Config) error {
+// moveNumbers brings the numbers of a trunk to its new name and country: a
+// change of each, which who has read one before is told of. The trunk is locked;
+// a number that somebody takes to another trunk meanwhile is not its any more.
+func moveNumbers(ctx context.Context, tx Tx, by, from string, c trunk.Config) error {
 	var rows []numberRow
-	if err := tx.NewSelect().Model(&rows).Where("trunk = ?", from).Scan(ctx); err != nil {
+	q := tx.NewSelect().Model(&rows).Where("trunk = ?", from).Order("id")
+	if err := tx.forUpdate(q).Scan(ctx); err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -131,9 +134,8 @@ func moveNumbers(ctx context.Context, tx Tx, from string, c trunk.Config) error 
 		if n == r.Number && from == c.Name {
 			continue
 		}
-		_, err := tx.NewUpdate().Model((*numberRow)(nil)).Set("trunk = ?", c.Name).Set("number = ?", n).
-			Where("id = ?", r.ID).Exec(ctx)
-		if err != nil {
+		r.Number, r.Trunk, r.metaRow = n, c.Name, r.next(by, time.Now())
+		if _, err := tx.NewUpdate().Model(&r).WherePK().Exec(ctx); err != nil {
 			return fmt.Errorf("number %s: %w", n, taken(err))
 		}
 	}

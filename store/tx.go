@@ -124,6 +124,20 @@ func (t Tx) lockTable(ctx context.Context, name string) error {
 	return err
 }
 
+// lockAll keeps others from changing and from locking anything in tables until
+// the transaction ends. It waits for them in the tables' order.
+func (t Tx) lockAll(ctx context.Context, names ...string) error {
+	if t.pgx == nil {
+		return nil
+	}
+	for _, n := range names {
+		if _, err := t.NewRaw("LOCK TABLE ? IN EXCLUSIVE MODE", bun.Ident(n)).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PostgreSQL's codes.
 const (
 	pgUnique = "23505"
@@ -150,8 +164,9 @@ func isTaken(err error) bool {
 func Unavailable(err error) bool {
 	var p *pgconn.PgError
 	if errors.As(err, &p) {
-		// Connection, resources, lock_not_available and the like, the server ends.
-		return slices.Contains([]string{"08", "53", "55", "57", "58"}, p.Code[:min(2, len(p.Code))])
+		// Connection, two that wait for each other, resources, lock_not_available and
+		// the like, the server ends.
+		return slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, p.Code[:min(2, len(p.Code))])
 	}
 	var c *pgconn.ConnectError
 	if errors.As(err, &c) || errors.Is(err, context.DeadlineExceeded) {
