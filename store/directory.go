@@ -25,7 +25,8 @@ const followTimeout = 10 * time.Second
 
 // Directory is the store's agents, tools, trunks and numbers in memory, as
 // calls are made with them. It follows every change of the store by this
-// process before the change's method returns; a call keeps what it began with.
+// process before the change's method returns, and those of other processes
+// while Serve runs; a call keeps what it began with.
 type Directory struct {
 	s   *Store
 	cfg DirectoryConfig
@@ -45,6 +46,9 @@ type DirectoryConfig struct {
 	Agent func(agent.Agent)
 	// Gone is told each agent that was deleted; may be nil. It returns at once.
 	Gone func(agent.ID)
+	// Poll is how often Serve looks for changes that it was not told of,
+	// default 30 s.
+	Poll time.Duration
 }
 
 var _ engine.Directory = (*Directory)(nil)

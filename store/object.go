@@ -140,7 +140,10 @@ func (s *Store) change(ctx context.Context, f func(context.Context, Tx) error, w
 	var touched []ref
 	err := s.InTx(ctx, func(ctx context.Context, tx Tx) error {
 		tx.touched = &touched
-		return f(ctx, tx)
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		return tx.tell(ctx, s.self, touched)
 	})
 	if err != nil {
 		if isPG(err, pgText) {

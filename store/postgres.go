@@ -51,7 +51,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	s.lock = name
+	s.lock, s.conn = name, cfg
 	s.write = connectPostgres(cfg)
 	if err := migratePostgres(ctx, s.write); err != nil {
 		return fmt.Errorf("open %s: %w", pgName(cfg), err)

@@ -29,6 +29,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun"
 	"go.uber.org/zap"
@@ -83,8 +85,10 @@ type Store struct {
 	cfg      Config
 	log      *zap.Logger
 	postgres bool
-	write    *bun.DB // of SQLite one connection: it has one writer
-	read     *bun.DB // refuses to write
+	conn     *pgx.ConnConfig // of a PostgreSQL store
+	self     string          // this store among all that are open on one database
+	write    *bun.DB         // of SQLite one connection: it has one writer
+	read     *bun.DB         // refuses to write
 	lock     io.Closer
 	vault    *vault
 	jobs     jobs
@@ -102,7 +106,7 @@ var _ engine.Journal = (*Store)(nil)
 // calls that an earlier process left open.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	s := &Store{cfg: cfg, log: cfg.Log, done: make(chan struct{})}
+	s := &Store{cfg: cfg, log: cfg.Log, self: uuid.NewString(), done: make(chan struct{})}
 	life, kill := context.WithCancel(context.WithoutCancel(ctx)) // the writer outlives the opening
 	s.kill = kill
 	if err := s.open(ctx); err != nil {

@@ -306,6 +306,7 @@ func (n *node) serve(ctx context.Context, drain func() (context.Context, context
 	start("warm", n.warm)
 	start("webhooks", func(ctx context.Context) error { return n.hooks.Work(ctx, hooksWait) })
 	start("knowledge", n.books.Serve)
+	start("directory", n.directory.Serve)
 	start("http", func(ctx context.Context) error { return n.api.Serve(ctx, n.http) })
 	select {
 	case <-n.sip.Ready():
