@@ -110,3 +110,19 @@ func TestAnAcknowledgedToolThatDidNotRunIsTold_C12(t *testing.T) {
 		k.not(`"event":"tool.started","call_id":"0190","seq":6,"at_ms":1920,"tool":"notify"`)
 	})
 }
+
+// An action of a node has its gates too: where one is shut it does not run, and
+// the node is left for the one for failures.
+func TestNoGateIsPassedByAnAction_C12(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := freeTool(100 * ms)
+		free.def.Requires = []string{"order!"}
+		k := dial(t, booking(), goes, flowTools(free)...)
+		k.wait(3*time.Second).say("a table, please.", time.Second).wait(7 * time.Second)
+		k.want(`"event":"tool.refused"`, `"tool":"free"`, `"reason":"variables_required: order"`, `"node":"sorry","from":"book","by":"error"`)
+		k.hangUp()
+		if len(free.runs) != 0 {
+			t.Errorf("ran %d times", len(free.runs))
+		}
+	})
+}
