@@ -155,6 +155,9 @@ func (m *Machine) dropAside() {
 		return
 	}
 	m.emit(Drop{u.aside, u.why})
+	if m.interim != "" { // what it followed is of the turn that is open, and told as well
+		m.finals, m.interim = append(m.finals, m.interim), ""
+	}
 	u.turned = u.whole
 	u.aside, u.guess = "", ""
 }

@@ -98,3 +98,14 @@ func TestAPauseAtTheEndOfAFillerIsSilence_INV37(t *testing.T) {
 	s.speak(400 * ms).want("Pause").on(Final{}).wait(400 * ms).want("Resume").wait(60 * ms).on(Played{s.gen})
 	s.forget().wait(2100 * ms).want("Kind:filler")
 }
+
+// INV12: words that were told as our echo are dropped where nobody listens any
+// more; those before them, of a turn that is open, are told only once all the
+// same.
+func TestWhatIsDroppedAsAnEchoTakesNoWordsAlong_INV12(t *testing.T) {
+	s := start(t, Policy{}, "").wait(time.Second).on(VoiceStart{At: time.Second}).wait(time.Second)
+	s.on(Interim{Text: "my order is late"}).wait(time.Second)
+	s.on(Digit{'4'}, Interim{Text: "my order is late and lost", Echo: true}, Digit{'#'}).wait(100 * ms).on(Mute{true})
+	s.want("Drop{Text:and lost Reason:echo}", "CommitUser{Turn:1 Rev:0 Text:DTMF 4; said: my order is late ").forget()
+	s.on(Final{Text: "my order is late and lost again"}).want("Drop{Text:again Reason:muted}").not("my order")
+}
