@@ -262,3 +262,36 @@ func TestCallerIsNoEcho_convE3(t *testing.T) {
 		}
 	}
 }
+
+// A phone's buffer grows and shrinks: the echo comes up to 60 ms later or
+// sooner from one second to the next, and pauses nothing.
+func TestEchoThatMovesIsNoVoice_convE1(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{1, 3} { // frames
+		rng := rand.New(rand.NewPCG(1, 6)) //nolint:gosec // a test
+		ours, d := talk(rng, 30000, 3500), New()
+		voices, long, waiting, lag := 0, 0, false, 10
+		for i := range ours {
+			if i%150 == 0 {
+				lag = min(max(lag+rng.IntN(2*most+1)-most, 3), 25)
+			}
+			heard := 0.0
+			if i >= lag {
+				heard = 0.25 * ours[i-lag]
+			}
+			d.Sent(float32(ours[i] / 32768))
+			if e, is := d.Push(frameOf(rng, math.Sqrt(heard*heard+20*20), i)); is && e.Kind == Start {
+				voices++
+				waiting = true
+			}
+			if waiting && d.Speaking() && d.Voiced() >= 200*time.Millisecond {
+				waiting = false
+				long++
+			}
+		}
+		t.Logf("by %d ms at most: %d voices in ten minutes, %d of 200 ms", 20*most, voices, long)
+		if long > 1 {
+			t.Errorf("an echo that moves by %d ms was taken %d times for a voice that pauses us", 20*most, long)
+		}
+	}
+}
