@@ -20,7 +20,6 @@ import (
 	"github.com/patchcord/patchcord/configs"
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/engine/agent"
-	"github.com/patchcord/patchcord/internal/secret"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
 )
@@ -134,7 +133,7 @@ func readerOf(t testing.TB, allow ...string) *configs.Reader {
 		t.Fatal(err)
 	}
 	c.Tools.AllowCIDRs = allow
-	c.Secrets = map[string]secret.Text{"crm": "canary-secret"}
+	c.Secrets = map[string]configs.Secret{"crm": {Value: "canary-secret"}}
 	return c.Reader()
 }
 

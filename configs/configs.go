@@ -21,28 +21,28 @@ import (
 
 // Config is the whole of a configuration file.
 type Config struct {
-	HTTP         HTTP                   `yaml:"http"`
-	SIP          SIP                    `yaml:"sip"`
-	RTP          RTP                    `yaml:"rtp"`
-	WebRTC       WebRTC                 `yaml:"webrtc"`
-	Store        Store                  `yaml:"store"`
-	Cluster      Cluster                `yaml:"cluster"`
-	Recording    Recording              `yaml:"recording"`
-	Log          Log                    `yaml:"log"`
-	Secrets      map[string]secret.Text `yaml:"secrets"`
-	LLM          Providers              `yaml:"llm"`
-	STT          Providers              `yaml:"stt"`
-	TTS          Providers              `yaml:"tts"`
-	Realtime     Providers              `yaml:"realtime"`
-	Trunks       []trunk.Config         `yaml:"trunks"`
-	Numbers      []trunk.Number         `yaml:"numbers"`
-	AgentFiles   string                 `yaml:"agents"` // a glob, relative to the file
-	DefaultAgent agent.ID               `yaml:"default_agent"`
-	Tools        Tools                  `yaml:"tools"`
-	API          API                    `yaml:"api"`
-	Knowledge    Knowledge              `yaml:"knowledge"`
-	Dialing      Dialing                `yaml:"dialing"`
-	Limits       Limits                 `yaml:"limits"`
+	HTTP         HTTP              `yaml:"http"`
+	SIP          SIP               `yaml:"sip"`
+	RTP          RTP               `yaml:"rtp"`
+	WebRTC       WebRTC            `yaml:"webrtc"`
+	Store        Store             `yaml:"store"`
+	Cluster      Cluster           `yaml:"cluster"`
+	Recording    Recording         `yaml:"recording"`
+	Log          Log               `yaml:"log"`
+	Secrets      map[string]Secret `yaml:"secrets"`
+	LLM          Providers         `yaml:"llm"`
+	STT          Providers         `yaml:"stt"`
+	TTS          Providers         `yaml:"tts"`
+	Realtime     Providers         `yaml:"realtime"`
+	Trunks       []trunk.Config    `yaml:"trunks"`
+	Numbers      []trunk.Number    `yaml:"numbers"`
+	AgentFiles   string            `yaml:"agents"` // a glob, relative to the file
+	DefaultAgent agent.ID          `yaml:"default_agent"`
+	Tools        Tools             `yaml:"tools"`
+	API          API               `yaml:"api"`
+	Knowledge    Knowledge         `yaml:"knowledge"`
+	Dialing      Dialing           `yaml:"dialing"`
+	Limits       Limits            `yaml:"limits"`
 
 	File    string             `yaml:"-"` // where it was read, "" for the built-in default
 	Dir     string             `yaml:"-"` // what relative paths in it are relative to

@@ -17,7 +17,6 @@ import (
 
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/engine/turn"
-	"github.com/patchcord/patchcord/internal/secret"
 	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
@@ -283,12 +282,12 @@ func TestSecretsNeverPrint(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-7f3a"
 	c := Config{
-		Secrets: map[string]secret.Text{"a": canary}, Trunks: []trunk.Config{{Password: canary}},
+		Secrets: map[string]Secret{"a": {Value: canary}}, Trunks: []trunk.Config{{Password: canary}},
 		API: API{Keys: []APIKey{{Key: canary}}},
 	}
 	core, logs := observer.New(zap.DebugLevel)
 	log := zap.New(core)
-	log.Info("x", zap.Any("any", c), zap.Reflect("r", c.Trunks), zap.Any("s", c.Secrets["a"]), zap.Stringer("st", c.Secrets["a"]))
+	log.Info("x", zap.Any("any", c), zap.Reflect("r", c.Trunks), zap.Any("s", c.Secrets["a"]), zap.Stringer("st", c.Secrets["a"].Value))
 	var out strings.Builder
 	for _, v := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, v+v, c, c.Secrets["a"])
@@ -310,8 +309,31 @@ func TestSecretsNeverPrint(t *testing.T) {
 	if strings.Contains(out.String(), canary) || strings.Contains(out.String(), fmt.Sprintf("%x", canary)) {
 		t.Errorf("a secret printed: %s", out.String())
 	}
-	if c.Secrets["a"].Reveal() != canary {
+	if c.Secrets["a"].Value.Reveal() != canary {
 		t.Error("the value itself is lost")
+	}
+}
+
+// A secret may say where it goes.
+func TestASecretHasItsHosts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`key: abc`: "abc true []",
+		`key: {value: abc, hosts: [crm.example.com, "*.example.org"]}`: "abc true [crm.example.com *.example.org]",
+		`key: {value: abc}`:                          "abc true []",
+		`key: {value: abc, host: [crm.example.com]}`: "unknown field",
+		`key: {value: abc, hosts: ["https://x.y"]}`:  "is no host",
+	} {
+		var c Config
+		err := yaml.Unmarshal([]byte("secrets: {"+text+"}"), &c)
+		v, ok := c.Secret("key")
+		got := fmt.Sprint(v, " ", ok, " ", c.SecretHosts("key"))
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }
 

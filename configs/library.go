@@ -126,7 +126,10 @@ func (l *loader) tool(d *tools.Definition, path string, places map[string]Pos, a
 
 // toolDeps is what definitions are checked against.
 func (c *Config) toolDeps() tools.Deps {
-	d := tools.Deps{Secrets: c.Secret, Dialects: wire.Dialects(), Account: c.Account(), MayDial: c.Gate().Check}
+	d := tools.Deps{
+		Secrets: c.Secret, SecretHosts: c.SecretHosts, Dialects: wire.Dialects(), Account: c.Account(),
+		MayDial: c.Gate().Check,
+	}
 	client, err := c.ToolClient()
 	if err == nil { // else the faults of tools: tell it
 		d.Client = client
@@ -154,5 +157,8 @@ func (c *Config) ToolClient() (*tools.Client, error) {
 // Secret is the value of {{secret.name}}.
 func (c *Config) Secret(name string) (string, bool) {
 	s, ok := c.Secrets[name]
-	return s.Reveal(), ok
+	return s.Value.Reveal(), ok
 }
+
+// SecretHosts are the hosts that {{secret.name}} may be sent to, none: any.
+func (c *Config) SecretHosts(name string) []string { return c.Secrets[name].Hosts }

@@ -47,6 +47,9 @@ func diagnose(t Tool, args json.RawMessage, r Result, users []User) []Hint {
 	case e.Error == "blocked_url":
 		add(nothingArrives, "its URL is not https, or its address is not public",
 			reachable+"; an address of one's own is named in tools.allow_cidrs")
+	case e.Error == "blocked_secret":
+		add(nothingArrives, strings.TrimPrefix(r.Err, "blocked_secret: "),
+			"mend the URL, or add its host to the secret's hosts in the configuration")
 	case e.Error == "unreachable":
 		why := strings.TrimPrefix(r.Err, "unreachable: ")
 		add(nothingArrives, "the endpoint cannot be reached, or the URL is wrong ("+why+")", reachable)

@@ -14,7 +14,7 @@ import (
 // exchange makes one request within the tool's timeout and reads its reply.
 // Whatever goes wrong is a result; a panic of a reader is one too.
 func exchange(
-	ctx context.Context, d *Definition, deps Deps, c Call, req Request, secrets []string, read func(Reply) Result,
+	ctx context.Context, d *Definition, deps Deps, c Call, req Request, s *scope, read func(Reply) Result,
 ) (res Result) {
 	start := time.Now()
 	defer func() {
@@ -29,6 +29,10 @@ func exchange(
 				zap.Int64("dur_ms", res.Took.Milliseconds()))
 		}
 	}()
+	secrets := s.used
+	if err := deps.mayCarry(d.Name, req.URL, s.named); err != nil {
+		return refusal(err)
+	}
 	req.Header = append(req.Header, idempotency(c, req.Header)...)
 	within, cancel := context.WithTimeout(ctx, d.Timeout())
 	defer cancel()
@@ -92,6 +96,10 @@ func refusal(err error) Result {
 	case errors.Is(err, ErrBlocked):
 		r := ErrorResult(Failed, "blocked_url", "")
 		r.Err = "blocked_url: " + err.Error()
+		return r
+	case errors.Is(err, errSecretHost):
+		r := ErrorResult(Failed, "blocked_secret", "")
+		r.Err = "blocked_secret: " + err.Error()
 		return r
 	case errors.Is(err, ErrHeader):
 		return invalidArguments([]string{err.Error()})

@@ -127,7 +127,7 @@ func (t *httpRequest) Run(ctx context.Context, c Call) Result {
 	if err != nil {
 		return refusal(err)
 	}
-	return exchange(ctx, t.def, t.deps, c, req, s.used, ReadEffect)
+	return exchange(ctx, t.def, t.deps, c, req, s, ReadEffect)
 }
 
 // ReadEffect is ReadReply for an endpoint that need not answer with anything.

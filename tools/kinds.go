@@ -14,6 +14,9 @@ type Deps struct {
 	// Secrets finds the value of {{secret.name}}, nil for none. It is asked
 	// only while a request is made.
 	Secrets func(name string) (string, bool)
+	// SecretHosts are the hosts that a secret may be sent to, none: any. Nil: no
+	// secret has such a list.
+	SecretHosts func(name string) []string
 	// Vars are the names of variables that a call of this agent may have,
 	// besides those that every call has. A name that is a secret's too is a fault.
 	Vars []string

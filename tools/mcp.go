@@ -84,8 +84,13 @@ func (s *Servers) configured(d *Definition, deps Deps) (m *mcpServer, fs Faults)
 	}
 	headers := make([]KV, len(cfg.Headers))
 	for i, h := range cfg.Headers {
-		e := Expander{&scope{secrets: deps.Secrets}}
-		v, err := e.Text(h.Value)
+		in := &scope{secrets: deps.Secrets}
+		v, err := (&Expander{in}).Text(h.Value)
+		if refused := deps.mayCarry(d.Name, cfg.URL, in.named); refused != nil {
+			f := fs.add(nil, "config.headers", refused.Error(), "mend the URL, or add its host to the secret's hosts")
+			f.Warning, f.Tool = true, d.Name
+			return nil, fs
+		}
 		if err != nil {
 			f := fs.add(nil, "config.headers", "a secret is missing", "add it under secrets: in the configuration")
 			f.Warning, f.Tool = true, d.Name

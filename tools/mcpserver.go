@@ -20,7 +20,7 @@ const (
 	mcpConnect  = 3 * time.Second         // of a tool's call, for a connection
 	mcpList     = 10 * time.Second        // of a list as such, its connection included
 	mcpFresh    = time.Minute             // a list older than that is asked again, beside the calls
-	mcpAway     = 5 * time.Second         // a server that failed is left alone for so long, then twice, four times as long …
+	mcpAway     = 5 * time.Second         // a server that failed is left alone for so long, then twice …
 	mcpAwayMost = time.Minute             // … and no longer
 	mcpIdle     = 10 * time.Minute        // a connection that no call used for so long is closed, its list not asked again
 	mcpForget   = time.Hour               // and its server forgotten, with its list and its secrets

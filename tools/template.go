@@ -85,6 +85,7 @@ type scope struct {
 	env     Env
 	args    map[string]any
 	used    []string // values of secrets that were put in, to be kept out of the result
+	named   []string // their names, for the hosts that they may go to
 }
 
 func newScope(d Deps, c Call) *scope {
@@ -118,7 +119,7 @@ func (s *scope) secret(name string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	s.used = append(s.used, v)
+	s.used, s.named = append(s.used, v), append(s.named, name)
 	return v, true
 }
 

@@ -42,7 +42,7 @@ func (t *webhook) Run(ctx context.Context, c Call) (r Result) {
 	if err != nil {
 		return refusal(err)
 	}
-	return exchange(ctx, t.def, t.deps, c, req, s.used, func(r Reply) Result { return t.wire.Reply(c, r) })
+	return exchange(ctx, t.def, t.deps, c, req, s, func(r Reply) Result { return t.wire.Reply(c, r) })
 }
 
 // byItself gives a tool that runs by itself the call's metadata as arguments; a
@@ -144,7 +144,7 @@ func (t *webhook) RunTogether(ctx context.Context, ts []Tool, cs []Call) []Resul
 		return out
 	}
 	var all []Result
-	r := exchange(ctx, first.def, first.deps, cs[0], req, s.used, func(reply Reply) Result {
+	r := exchange(ctx, first.def, first.deps, cs[0], req, s, func(reply Reply) Result {
 		all = b.ReplyAll(cs, reply)
 		return all[0]
 	})

@@ -121,8 +121,9 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 		Directory: n.directory, Journal: js, Dialer: dial, STT: n.speech.stt, TTS: n.speech.tts, LLM: n.speech.llm,
 		Realtime: n.speech.realtime,
 		Tools: tools.Deps{
-			Secrets: cfg.Secret, Client: client, Dialects: wire.Dialects(), Account: cfg.Account(), Knowledge: n.books,
-			MayDial: cfg.Gate().Check, Servers: servers, Log: log,
+			Secrets: cfg.Secret, SecretHosts: cfg.SecretHosts, Client: client, Dialects: wire.Dialects(), Account: cfg.Account(),
+			Knowledge: n.books,
+			MayDial:   cfg.Gate().Check, Servers: servers, Log: log,
 			Callbacks: n.callbacks,
 		},
 		TransfersPerCall: cfg.Dialing.PerCall,

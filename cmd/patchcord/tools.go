@@ -332,7 +332,9 @@ func (c *toolsTestCmd) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer client.Close()
-	deps := tools.Deps{Secrets: cfg.Secret, Client: client, Dialects: wire.Dialects(), Account: cfg.Account()}
+	deps := tools.Deps{
+		Secrets: cfg.Secret, SecretHosts: cfg.SecretHosts, Client: client, Dialects: wire.Dialects(), Account: cfg.Account(),
+	}
 	users := []tools.User{}
 	env := tools.Env{CallID: "test", Phone: c.Phone, Direction: "inbound", Vars: map[string]any{}}
 	for j := range cfg.Agents {
