@@ -321,7 +321,11 @@ func (s *session) finish(reason EndReason) {
 		zap.Int64("dur_ms", s.record.Duration().Milliseconds()), zap.Int("turns", s.record.Turns),
 		zap.Uint64("rx_lost", s.record.Lost), zap.Int64("first_audio_ms", s.firstSound.Milliseconds()),
 		zap.Any("stale_dropped", s.staleDropped()))
-	s.e.wg.Go(func() { s.safely(s.settle) })
+	s.e.wg.Go(func() { // whatever fails on the way, the record is closed
+		for _, f := range []func(){s.settle, s.closeRecording, s.closeJournal, s.closeRecord} {
+			s.safely(f)
+		}
+	})
 }
 
 // dropped counts words that were no turn.
@@ -350,8 +354,7 @@ func (s *session) staleDropped() map[string]int {
 	return counts
 }
 
-// settle waits for what may outlive the call, effects at work for 30 s at
-// most, and then closes its record.
+// settle waits for what may outlive the call, effects at work for 30 s at most.
 func (s *session) settle() {
 	done := make(chan struct{})
 	go func() { // ends with the tools, whose own timeouts bound them
@@ -387,8 +390,10 @@ func (s *session) settle() {
 		}
 	}
 	s.wg.Wait()
-	s.closeRecording()
-	s.closeJournal()
+}
+
+// closeRecord tells that the call is over, and what it came to.
+func (s *session) closeRecord() {
 	s.event(EventCallEnded, F("end_reason", string(s.record.EndReason)), F("duration_ms", s.record.Duration()),
 		F("turns", s.record.Turns), F("mos", round(s.record.MOS, 2)),
 		F("barge_ins", s.record.BargeIns), F("false_barge_ins", s.total.falseAlarms),
@@ -408,9 +413,7 @@ func (s *session) settle() {
 // lateResult keeps what a tool came to after the call had ended (conv:W16).
 func (s *session) lateResult(t toolResult) {
 	c := s.calls[t.id]
-	if later := t.r.Later; later != nil { // it ends with the call's context, and is forgotten
-		later(s.ctx)
-	}
+	s.giveBack(t.r) // its own code: neither its fault nor its delay is the record's
 	if c == nil || c.over {
 		return
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -205,4 +206,44 @@ func TestWordsBesideACallAreKept(t *testing.T) {
 			t.Errorf("the model was asked with %+v", m)
 		}
 	})
+}
+
+// promiser is an effect whose result, when it comes, is a promise.
+type promiser struct {
+	*tool
+	later func(context.Context) tools.Result
+}
+
+func (p *promiser) Run(ctx context.Context, c tools.Call) tools.Result {
+	r := p.tool.Run(ctx, c)
+	r.Later = p.later
+	return r
+}
+
+// A promise that comes when the call is over may fail or never end: the record
+// of the call is closed all the same (INV32).
+func TestAPromiseAfterTheEndClosesNoRecordLate_INV32(t *testing.T) {
+	for name, later := range map[string]func(context.Context) tools.Result{
+		"panics":     func(context.Context) tools.Result { panic("a tool's own fault") },
+		"is no JSON": func(context.Context) tools.Result { return tools.Result{} },
+		"is slow to end": func(context.Context) tools.Result {
+			time.Sleep(time.Hour)
+			return tools.Result{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &promiser{tool: checkTool(8 * time.Second), later: later}
+				p.def.Class = tools.Effect
+				c := dial(t, &agent.Agent{Name: "a"}, order, p)
+				c.wait(500*ms).say("where is my order", time.Second).wait(4 * time.Second)
+				began := time.Now()
+				c.hangUp().want(`"event":"call.ended"`)
+				if took := time.Since(began); took > time.Minute {
+					t.Errorf("its record was closed after %v", took)
+				}
+				time.Sleep(2 * time.Hour) // the slow one ends
+			})
+		})
+	}
 }
