@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type Imported struct {
 	File  string             `json:"file"`
 	Form  string             `json:"form"` // callin, hubspot, talkpilot, flireo, dariet; patchcord for our own
 	Tools []tools.Definition `json:"tools"`
+	At    []string           `json:"-"` // where in the file each of Tools stands, as in Note
 	Notes []Note             `json:"notes,omitempty"`
 }
 
@@ -28,6 +30,7 @@ type Imported struct {
 type Note struct {
 	File    string `json:"file"`
 	Tool    string `json:"tool,omitempty"`
+	At      string `json:"at,omitempty"` // where in the file the tool stands: data[2]; "" of the only one
 	Field   string `json:"field,omitempty"`
 	What    string `json:"what"`
 	Do      string `json:"do,omitempty"`
@@ -36,7 +39,7 @@ type Note struct {
 
 func (n Note) String() string {
 	s := n.File
-	for _, part := range []string{n.Tool, n.Field, n.What} {
+	for _, part := range []string{cmp.Or(n.Tool, n.At), n.Field, n.What} {
 		if part != "" {
 			s += ": " + part
 		}
@@ -59,15 +62,10 @@ var ErrNoForm = errors.New("this is no tool in a form that is known: a HubSpot *
 // and its faults are noted; the error is of a file that holds none at all.
 func Import(name string, data []byte) (out Imported, err error) {
 	out.File = name
-	defer func() { // of the YAML library
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: cannot be read (%v)", name, p)
-		}
-	}()
 	if len(data) > maxFile {
 		return out, fmt.Errorf("%s: larger than 4 MB", name)
 	}
-	doc, err := jsonOf(data)
+	doc, err := JSON(data)
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", name, err)
 	}
@@ -78,8 +76,13 @@ func Import(name string, data []byte) (out Imported, err error) {
 	return out, nil
 }
 
-// jsonOf is a document of JSON or YAML as JSON, its keys in their order.
-func jsonOf(data []byte) (json.RawMessage, error) {
+// JSON is a document of JSON or YAML as JSON, its keys in their order.
+func JSON(data []byte) (_ json.RawMessage, err error) {
+	defer func() { // of the YAML library
+		if p := recover(); p != nil {
+			err = fmt.Errorf("cannot be read (%v)", p)
+		}
+	}()
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if json.Valid(data) {
 		return bytes.TrimSpace(data), nil
@@ -103,17 +106,19 @@ func jsonOf(data []byte) (json.RawMessage, error) {
 type importer struct {
 	out  *Imported
 	tool string // that is being read
+	at   string // where it stands
 }
 
 func (in *importer) note(field, what, do string) {
-	in.out.Notes = append(in.out.Notes, Note{File: in.out.File, Tool: in.tool, Field: field, What: what, Do: do})
+	n := Note{File: in.out.File, Tool: in.tool, At: in.at, Field: field, What: what, Do: do}
+	in.out.Notes = append(in.out.Notes, n)
 }
 
 // read finds the tools of a document: one, a list, or a list under data or tools.
 func (in *importer) read(doc json.RawMessage) error {
 	var list []json.RawMessage
 	if json.Unmarshal(doc, &list) == nil {
-		return in.all(list)
+		return in.all("", list)
 	}
 	var keys map[string]json.RawMessage
 	if json.Unmarshal(doc, &keys) != nil {
@@ -124,19 +129,20 @@ func (in *importer) read(doc json.RawMessage) error {
 	}
 	for _, k := range []string{"data", "tools"} {
 		if l, ok := keys[k]; ok && json.Unmarshal(l, &list) == nil {
-			return in.all(list)
+			return in.all(k, list)
 		}
 	}
 	return in.one(doc)
 }
 
-func (in *importer) all(list []json.RawMessage) error {
+func (in *importer) all(under string, list []json.RawMessage) error {
 	if len(list) == 0 {
 		return errors.New("an empty list of tools")
 	}
 	for i, item := range list {
+		in.at = fmt.Sprintf("%s[%d]", under, i)
 		if err := in.one(item); err != nil {
-			return fmt.Errorf("[%d]: %w", i, err)
+			return fmt.Errorf("%s: %w", in.at, err)
 		}
 	}
 	return nil
@@ -217,7 +223,7 @@ func (in *importer) take(d tools.Definition) {
 		}
 	}
 	if faults.Err() == nil {
-		in.out.Tools = append(in.out.Tools, d)
+		in.out.Tools, in.out.At = append(in.out.Tools, d), append(in.out.At, in.at)
 	}
 }
 

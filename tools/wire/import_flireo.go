@@ -97,16 +97,17 @@ func (in *importer) flireoAgent(keys map[string]json.RawMessage, llm json.RawMes
 	for i, item := range cfg.Tools {
 		var d tools.Definition
 		err := json.Unmarshal(item, &d) // one of our own
+		in.at = fmt.Sprintf("llm_config.tools[%d]", i)
 		if in.tool = ""; err != nil || d.Type == "" {
 			d, err = readFlireo(item)
 		}
 		if err != nil {
-			in.refuse(fmt.Sprintf("llm_config.tools[%d]", i), err.Error(), "")
+			in.refuse("", err.Error(), "")
 			continue
 		}
 		in.take(d)
 	}
-	in.tool = ""
+	in.tool, in.at = "", ""
 	for _, k := range []string{"webhook_url", "webhook_secret", "webhook_events"} {
 		if keys[k] != nil {
 			in.note(k, "this is of the agent, not of its tools", "write "+k+": into the agent's file")
