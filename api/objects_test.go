@@ -125,6 +125,14 @@ func TestIdempotencyKeysMakeOnce(t *testing.T) {
 		if first.StatusCode != 201 || again.StatusCode != 201 || one.ID == "" || one.ID != two.ID || again.Header.Get("Idempotency-Replayed") != "true" {
 			t.Errorf("%s: %d %s / %d %s", path, first.StatusCode, first.text, again.StatusCode, again.text)
 		}
+		for _, h := range []string{"Location", "ETag"} {
+			if again.Header.Get(h) != first.Header.Get(h) {
+				t.Errorf("%s: %s %q, and then %q", path, h, first.Header.Get(h), again.Header.Get(h))
+			}
+		}
+		if first.Header.Get("Location") == "" && path != "/api/tools" && path != "/v1/api-keys" {
+			t.Errorf("%s: no Location: %v", path, first.Header)
+		}
 		if two.Key != "" {
 			t.Errorf("a key is told twice: %s", again.text)
 		}

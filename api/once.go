@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,6 +28,9 @@ func onceWithout(member string) map[string]any { return map[string]any{onceKey: 
 const onceKey = "once"
 
 const idempotencyHeader = "Idempotency-Key"
+
+// keptHeaders are those of an answer that tell of what was made.
+var keptHeaders = []string{"Location", "ETag"}
 
 // idempotent answers a request that comes again under its Idempotency-Key
 // with what it was answered the first time.
@@ -47,13 +51,16 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 	if !ok {
 		return
 	}
+	if q := r.URL.RawQuery; q != "" { // a trial run is another request
+		sent = slices.Concat(sent, []byte{0}, []byte(q))
+	}
 	sum := sha256.Sum256(sent)
 	owner := ctx.Operation().Method + " " + r.URL.Path + " " + caller(ctx.Context()).id()
 	before, err := s.cfg.Once.Once(ctx.Context(), owner, key, hex.EncodeToString(sum[:]))
 	switch {
 	case errors.Is(err, store.ErrKeyReused):
 		s.refuse(ctx, fail(http.StatusUnprocessableEntity, "idempotency_key_reused", "header."+idempotencyHeader,
-			"This Idempotency-Key was used with another body."))
+			"This Idempotency-Key was used with another request."))
 		return
 	case errors.Is(err, store.ErrKeyRunning):
 		s.refuse(ctx, fail(http.StatusConflict, "request_in_progress", "header."+idempotencyHeader,
@@ -65,12 +72,17 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 	case before != nil:
 		ctx.SetHeader("Idempotency-Replayed", "true")
 		ctx.SetHeader("Content-Type", "application/json")
+		for _, name := range keptHeaders {
+			if v := before.Header[name]; v != "" {
+				ctx.SetHeader(name, v)
+			}
+		}
 		ctx.SetStatus(before.Status)
 		_, _ = ctx.BodyWriter().Write(append(before.Body, '\n')) // the reader may be gone
 		return
 	}
 	keep := context.WithoutCancel(ctx.Context()) // the answer is kept though the client is gone
-	seen := &recorder{inner: ctx}
+	seen := &recorder{inner: ctx, header: map[string]string{}}
 	done := false
 	defer func() {
 		if !done { // a panic: it may be sent again
@@ -83,7 +95,9 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 		s.forget(keep, owner, key)
 		return
 	}
-	answer := store.Answer{Status: seen.status, Body: withoutMember(bytes.TrimSpace(seen.body.Bytes()), hide)}
+	answer := store.Answer{
+		Status: seen.status, Header: seen.header, Body: withoutMember(bytes.TrimSpace(seen.body.Bytes()), hide),
+	}
 	if err := s.cfg.Once.Answered(keep, owner, key, answer); err != nil {
 		s.log.Error("idempotency key", zap.Error(err))
 	}
@@ -147,6 +161,7 @@ type recorder struct {
 	inner
 
 	status int
+	header map[string]string // of keptHeaders
 	body   bytes.Buffer
 }
 
@@ -155,6 +170,13 @@ func (r *recorder) Unwrap() huma.Context { return r.inner }
 func (r *recorder) SetStatus(code int) {
 	r.status = code
 	r.inner.SetStatus(code)
+}
+
+func (r *recorder) SetHeader(name, value string) {
+	if slices.Contains(keptHeaders, name) {
+		r.header[name] = value
+	}
+	r.inner.SetHeader(name, value)
 }
 
 func (r *recorder) BodyWriter() io.Writer { return io.MultiWriter(r.inner.BodyWriter(), &r.body) }

@@ -13,6 +13,7 @@ import (
 // Answer is what a request with an Idempotency-Key was answered.
 type Answer struct {
 	Status int
+	Header map[string]string // those that tell of what was made: Location, ETag
 	Body   json.RawMessage
 }
 
@@ -33,6 +34,7 @@ type idempotencyRow struct {
 	Hash      string
 	Status    int
 	Response  string
+	Headers   map[string]string `bun:"type:text"`
 	CreatedAt int64
 }
 
@@ -64,7 +66,7 @@ func (s *Store) Once(ctx context.Context, owner, key, hash string) (*Answer, err
 		case row.Status == 0:
 			return ErrKeyRunning
 		}
-		got = &Answer{Status: row.Status, Body: json.RawMessage(row.Response)}
+		got = &Answer{Status: row.Status, Header: row.Headers, Body: json.RawMessage(row.Response)}
 		return nil
 	})
 	if err != nil {
@@ -75,8 +77,8 @@ func (s *Store) Once(ctx context.Context, owner, key, hash string) (*Answer, err
 
 // Answered keeps what a request was answered, for when it comes again.
 func (s *Store) Answered(ctx context.Context, owner, key string, a Answer) error {
-	_, err := s.write.NewUpdate().Model((*idempotencyRow)(nil)).Set("status = ?", a.Status).
-		Set("response = ?", string(a.Body)).Where("owner = ? AND key = ?", owner, key).Exec(ctx)
+	row := idempotencyRow{Owner: owner, Key: key, Status: a.Status, Response: string(a.Body), Headers: a.Header}
+	_, err := s.write.NewUpdate().Model(&row).Column("status", "response", "headers").WherePK().Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("store: keep an answer: %w", err)
 	}

@@ -233,10 +233,11 @@ func TestIdempotencyKeys(t *testing.T) {
 		if _, err := s.Once(ctx, "ops", "k", "h1"); !errors.Is(err, ErrKeyRunning) {
 			t.Errorf("running: %v", err)
 		}
-		if err := s.Answered(ctx, "ops", "k", Answer{201, json.RawMessage(`{"id":"x"}`)}); err != nil {
+		answer := Answer{Status: 201, Header: map[string]string{"Location": "/x"}, Body: json.RawMessage(`{"id":"x"}`)}
+		if err := s.Answered(ctx, "ops", "k", answer); err != nil {
 			t.Fatal(err)
 		}
-		if a, err := s.Once(ctx, "ops", "k", "h1"); err != nil || a == nil || a.Status != 201 || string(a.Body) != `{"id":"x"}` {
+		if a, err := s.Once(ctx, "ops", "k", "h1"); err != nil || a == nil || a.Status != 201 || string(a.Body) != `{"id":"x"}` || a.Header["Location"] != "/x" {
 			t.Errorf("again: %+v, %v", a, err)
 		}
 		if _, err := s.Once(ctx, "ops", "k", "h2"); !errors.Is(err, ErrKeyReused) {
