@@ -110,7 +110,6 @@ type Server struct {
 	mux     *http.ServeMux
 	api     huma.API
 	handler http.Handler
-	limits  Limits
 	limiter *limiter
 	uploads chan struct{}         // mostUploads places
 	writes  sync.Mutex            // one change at a time reads what it changes, and writes it
@@ -143,7 +142,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, mux: http.NewServeMux(), limits: cfg.Limits.or(DefaultLimits), limiter: newLimiter(),
+		cfg: cfg, log: cfg.Log, mux: http.NewServeMux(), limiter: newLimiter(),
 		closing: make(chan struct{}), uploads: make(chan struct{}, mostUploads),
 	}
 	if err := s.loadKeys(context.Background()); err != nil {

@@ -21,6 +21,10 @@ type Limits struct {
 // DefaultLimits are those of keys that set none (T-25, F-18).
 var DefaultLimits = Limits{PerMinute: 60, PerHour: 1000, Control: 10}
 
+// flireoPerMinute is how many requests a key that sets no limit may make on
+// Flireo's paths in a minute. They are counted by themselves (F-18).
+const flireoPerMinute = 100
+
 // or fills in what is not set.
 func (l Limits) or(d Limits) Limits {
 	if l.PerMinute == 0 {
@@ -125,21 +129,21 @@ func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	limits := who.Limits
-	if who != local {
-		limits = limits.or(s.limits)
+	limits := who.Limits.or(s.cfg.Limits)
+	unset := limits.PerMinute == 0 && limits.PerHour == 0
+	counted := "key " + who.id()
+	switch {
+	case who == local:
+		limits = Limits{unlimited(limits.PerMinute), unlimited(limits.PerHour), unlimited(limits.Control)}
+	case unset && formOf(ctx.URL().Path) == flireo:
+		limits = Limits{PerMinute: flireoPerMinute, PerHour: -1, Control: limits.Control}
+		counted = "flireo " + counted
 	}
-	perMinute, perHour := limits.PerMinute, limits.PerHour
-	if who == local {
-		perMinute, perHour = unlimited(s.cfg.Limits.PerMinute), unlimited(s.cfg.Limits.PerHour)
-	}
-	if !s.took(ctx, "key "+who.id(), perMinute, perHour) {
+	limits = limits.or(DefaultLimits)
+	if !s.took(ctx, counted, limits.PerMinute, limits.PerHour) {
 		return
 	}
 	if op := ctx.Operation().OperationID; op == commandID || op == flireoCommandID {
-		if who == local {
-			limits.Control = unlimited(s.cfg.Limits.Control)
-		}
 		// A call that is not there for the caller takes no command, and counts none.
 		id := ctx.Param("id")
 		if _, err := s.record(ctx.Context(), id); err == nil && !s.took(ctx, "call "+id, limits.Control, -1) {

@@ -100,6 +100,39 @@ func TestLimitsAreSettings(t *testing.T) {
 	}
 }
 
+// F-18: on Flireo's paths a key that sets no limit may ask 100 times a minute,
+// counted by itself; a limit that is set counts everything.
+func TestFlireoHasItsOwnLimit_F18(t *testing.T) {
+	t.Parallel()
+	f, clock := limited(t, func(c *Config) { c.Keys[2].Limits = Limits{PerMinute: 3} })
+	for range 60 {
+		f.do("GET", "/v1/agents/sales", "")
+	}
+	if a := f.do("GET", "/v1/agents/sales", ""); a.StatusCode != 429 {
+		t.Fatalf("ours: %d", a.StatusCode)
+	}
+	for i := range 100 {
+		a := f.do("GET", "/api/v1/calls", "", "X-API-Key", "", "Authorization", "Bearer "+opsKey)
+		if want := "100 " + strconv.Itoa(99-i); a.StatusCode != 200 || !strings.HasPrefix(rateHeaders(a), want+" ") {
+			t.Fatalf("request %d: %d %q, not %q", i, a.StatusCode, rateHeaders(a), want)
+		}
+	}
+	clock.now = day.Add(15 * time.Second)
+	a := f.do("GET", "/api/v1/calls", "")
+	if a.StatusCode != 429 || a.Header.Get("Retry-After") != "45" || !strings.Contains(a.text, `"code":"rate_limit_exceeded"`) {
+		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.text)
+	}
+	took := 0
+	for _, path := range []string{"/v1/calls", "/api/v1/calls", "/v1/calls", "/api/v1/calls"} {
+		if a := f.do("GET", path, "", "X-API-Key", salesKey); a.StatusCode == 200 {
+			took++
+		}
+	}
+	if took != 3 {
+		t.Errorf("a key with a limit of 3 may ask %d times", took)
+	}
+}
+
 // F-18: a live call takes 10 commands a minute.
 func TestCommandsHaveALimit_F18(t *testing.T) {
 	t.Parallel()
