@@ -46,13 +46,20 @@ import (
 
 // Directory knows the agents.
 type Directory interface {
-	// ForCall is the agent that answers an inbound call; an error rejects it.
+	// ForCall is the agent that answers an inbound call; an error rejects it. With
+	// a *Refusal the agent that comes with it tells the caller why.
 	ForCall(ctx context.Context, info telephony.Info) (*agent.Agent, error)
 	// Agent is an agent by its id or name.
 	Agent(ctx context.Context, id agent.ID) (*agent.Agent, error)
 	// Tool is a tool of the library by its id or name.
 	Tool(ctx context.Context, id string) (*tools.Definition, error)
 }
+
+// Refusal is why a call is not taken: it is answered, the caller is told, and it
+// ends (F-13).
+type Refusal struct{ Say string }
+
+func (*Refusal) Error() string { return "the call is refused" }
 
 // Journal keeps calls. It is called on the call's goroutine and never blocks.
 type Journal interface {
@@ -136,6 +143,10 @@ var _ telephony.Handler = (*Engine)(nil)
 func (e *Engine) ServeCall(ctx context.Context, leg telephony.Leg) {
 	info := leg.Info()
 	a, err := e.cfg.Directory.ForCall(ctx, info)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && a != nil {
+		a, err = refusing(a, refusal.Say), nil
+	}
 	if err != nil {
 		e.log.Info("call rejected", zap.String("call_id", string(info.ID)), zap.Error(err))
 		cause := telephony.Cause{Reason: telephony.ReasonBadNumber, Text: "no agent answers this number"}
@@ -147,7 +158,15 @@ func (e *Engine) ServeCall(ctx context.Context, leg telephony.Leg) {
 		_ = leg.Hangup(ctx, telephony.Cause{Reason: telephony.ReasonOverload})
 		return
 	}
+	s.refusal = refusal
 	s.serve(ctx)
+}
+
+// refusing is an agent that has one thing to say and does nothing else.
+func refusing(a *agent.Agent, say string) *agent.Agent {
+	b := *a
+	b.Tools, b.ToolIDs, b.PreCallTools, b.Flow, b.Disclosure, b.Greeting = nil, nil, nil, agent.Flow{}, "", say
+	return &b
 }
 
 // Outbound is a call to place.

@@ -77,6 +77,7 @@ type session struct {
 	speaking     atomic.Pointer[voice] // of the reply in front: the playout pokes it
 	tools        *toolbox
 	guard        tools.Guard
+	refusal      *Refusal // nil: the call is taken
 	consent      consent
 	tones        *tones // keys of ours as sound, nil before the answer
 	transfers    int    // by tools

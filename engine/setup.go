@@ -223,6 +223,11 @@ func (s *session) greet() {
 	if s.preCallPending > 0 && strings.Contains(raw, "{{") && s.namesPreCall(raw) {
 		s.awaitPreCall()
 	}
+	if s.refusal != nil {
+		s.step(turn.Answered{Gate: s.gate(), Lag: lag, Node: s.startNode()})
+		s.step(turn.End{Goodbye: s.greeting(), Reason: EndRejected})
+		return
+	}
 	locked := s.agent.AllowGreetingInterruption != nil && !*s.agent.AllowGreetingInterruption
 	_, far := s.leg.(telephony.Flusher)
 	s.step(turn.Answered{

@@ -7,6 +7,7 @@
 // of its call before it, signed (package webhook). A call never waits for it.
 //
 //	status-update, end-of-call-report   Flireo's (F-14, F-15)
+//	assistant-request                   Flireo's, answered before the call is (F-13)
 //	call_started, call_ended            Dariet's (D-22): once, unsigned
 //	call.completed                      TalkPilot's (T-27): once, unsigned
 //	call.ended, turn.user, …            our own: the event as it stands in the log
@@ -55,11 +56,14 @@ type Config struct {
 	Store Store
 	// Agent is an agent as it is now, by its id or name.
 	Agent func(ctx context.Context, id agent.ID) (*agent.Agent, error)
+	// KnowsModel tells whether a model has this name in the configuration; nil: none.
+	KnowsModel func(name string) bool
 	// Model writes the reports of an agent's calls; a nil provider writes none.
 	Model func(a *agent.Agent) (p llm.Provider, model string)
 	// NumberName is what a number of ours is called, "" for nothing. May be nil.
 	NumberName func(number string) string
-	Client     *tools.Client // reaches public addresses only (SEC-7)
+	Client     *tools.Client       // reaches public addresses only (SEC-7)
+	Attempted  func(store.Attempt) // is told of every attempt; may be nil
 	Log        *zap.Logger
 }
 
@@ -69,8 +73,9 @@ type Deliveries struct {
 	kinds    map[string][]kind
 	reporter reporter
 
-	mu    sync.Mutex                    // guards calls
-	calls map[telephony.CallID]*hearers // those that are up
+	mu    sync.Mutex                               // guards what follows
+	calls map[telephony.CallID]*hearers            // those that are up
+	plans map[telephony.CallID]*agent.AnalysisPlan // of calls that have one of their own
 }
 
 // hearers are who hears of a call.
@@ -86,11 +91,18 @@ func New(cfg Config) *Deliveries {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
+	if cfg.KnowsModel == nil {
+		cfg.KnowsModel = func(string) bool { return false }
+	}
+	if cfg.Attempted == nil {
+		cfg.Attempted = func(store.Attempt) {}
+	}
 	if cfg.NumberName == nil {
 		cfg.NumberName = func(string) string { return "" }
 	}
 	return &Deliveries{
 		cfg: cfg, kinds: kinds(), reporter: reporter{cfg.Model}, calls: map[telephony.CallID]*hearers{},
+		plans: map[telephony.CallID]*agent.AnalysisPlan{},
 	}
 }
 
@@ -102,6 +114,8 @@ type source struct {
 	At    time.Time       `json:"at"`
 	Event json.RawMessage `json:"event,omitempty"` // of our own
 	Ended bool            `json:"ended,omitempty"`
+	// Plan is what is made of this call, nil: what its agent says.
+	Plan *agent.AnalysisPlan `json:"plan,omitempty"`
 }
 
 // Started notes who hears of the call. It is told again when the record changes.
@@ -140,6 +154,7 @@ func (d *Deliveries) Ended(r engine.Record) {
 	h := d.calls[r.ID]
 	delete(d.calls, r.ID)
 	d.mu.Unlock()
+	defer d.planned(r.ID, nil)
 	end := engine.Event{
 		Time: r.Ended, Level: "warn", Name: engine.EventCallEnded, CallID: r.ID, At: r.Ended.Sub(r.Started),
 		Fields: []engine.Field{engine.F("end_reason", r.EndReason), engine.F("duration_ms", r.Duration())},
@@ -183,6 +198,11 @@ func (d *Deliveries) queue(a *agent.Agent, id telephony.CallID, at moment, now t
 }
 
 func (d *Deliveries) deliver(a *agent.Agent, id telephony.CallID, event string, once bool, s source) {
+	if s.Ended {
+		d.mu.Lock()
+		s.Plan = d.plans[id]
+		d.mu.Unlock()
+	}
 	b, err := json.Marshal(s)
 	if err != nil {
 		d.cfg.Log.Error("webhook that is no JSON", zap.String("webhook", event), zap.Error(err))
@@ -196,7 +216,11 @@ func (d *Deliveries) deliver(a *agent.Agent, id telephony.CallID, event string, 
 // Work sends deliveries until ctx ends; what is being sent then has stop to
 // arrive.
 func (d *Deliveries) Work(ctx context.Context, stop time.Duration) error {
-	return d.cfg.Store.Work(ctx, stop, d.attempt)
+	return d.cfg.Store.Work(ctx, stop, func(ctx context.Context, del store.Delivery) store.Attempt {
+		a := d.attempt(ctx, del)
+		d.cfg.Attempted(a)
+		return a
+	})
 }
 
 // attempt makes one attempt at a delivery.
@@ -249,6 +273,10 @@ func (d *Deliveries) body(ctx context.Context, a *agent.Agent, del store.Deliver
 		return nil, err
 	}
 	if k == nil || k.report {
+		if s.Plan != nil {
+			own := *a
+			own.AnalysisPlan, a = *s.Plan, &own
+		}
 		d.addReport(ctx, a, c)
 	}
 	if k != nil {
@@ -295,21 +323,14 @@ func (d *Deliveries) addReport(ctx context.Context, a *agent.Agent, c *Call) {
 func (d *Deliveries) post(ctx context.Context, a *agent.Agent, del store.Delivery, body json.RawMessage) store.Attempt {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	h := http.Header{}
-	var secrets []string
-	if a.WebhookSecret != "" && !del.Single {
-		secrets = append(secrets, a.WebhookSecret)
+	secret := a.WebhookSecret
+	if del.Single {
+		secret = ""
 	}
-	if err := webhook.Sign(h, del.ID, del.Event, time.Now(), body, secrets...); err != nil {
+	k := d.kindOf(del.Event, true)
+	req, err := signed(del.URL, del.ID, del.Event, secret, body, k != nil && k.flireo)
+	if err != nil {
 		return store.Attempt{Final: true, Err: err}
-	}
-	h.Set("Content-Type", "application/json")
-	if k := d.kindOf(del.Event, true); k != nil && k.flireo {
-		h.Set("User-Agent", flireoAgent)
-	}
-	req := tools.Request{Method: http.MethodPost, URL: del.URL, Body: body}
-	for name := range h {
-		req.Header = append(req.Header, tools.KV{Key: name, Value: h.Get(name)})
 	}
 	reply, err := d.cfg.Client.Do(ctx, req)
 	out := store.Attempt{Status: reply.Status}
@@ -333,4 +354,26 @@ func (d *Deliveries) post(ctx context.Context, a *agent.Agent, del store.Deliver
 		out.Err = fmt.Errorf("%d %s", reply.Status, http.StatusText(reply.Status))
 	}
 	return out
+}
+
+// signed is the request that brings a body, with a signature where there is a
+// secret.
+func signed(url, id, event, secret string, body []byte, asFlireo bool) (tools.Request, error) {
+	req := tools.Request{Method: http.MethodPost, URL: url, Body: body}
+	var secrets []string
+	if secret != "" {
+		secrets = append(secrets, secret)
+	}
+	h := http.Header{}
+	if err := webhook.Sign(h, id, event, time.Now(), body, secrets...); err != nil {
+		return req, err
+	}
+	h.Set("Content-Type", "application/json")
+	if asFlireo {
+		h.Set("User-Agent", flireoAgent)
+	}
+	for name := range h {
+		req.Header = append(req.Header, tools.KV{Key: name, Value: h.Get(name)})
+	}
+	return req, nil
 }

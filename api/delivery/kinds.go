@@ -44,7 +44,7 @@ func kinds() map[string][]kind {
 
 // asked are events that are asked for and answered in the call itself: they are
 // no deliveries.
-var asked = []string{"tool-calls", "assistant-request"}
+var asked = []string{"tool-calls", assistantRequest}
 
 // Events are the names that an agent's webhook_events may hold.
 func Events() []string {

@@ -118,7 +118,7 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 	servers := tools.NewServers(client)
 	n.onClose(servers.Close)
 	ec := engine.Config{
-		Directory: n.directory, Journal: js, Dialer: dial, STT: n.speech.stt, TTS: n.speech.tts, LLM: n.speech.llm,
+		Directory: n.hooks.Asking(n.directory), Journal: js, Dialer: dial, STT: n.speech.stt, TTS: n.speech.tts, LLM: n.speech.llm,
 		Realtime: n.speech.realtime,
 		Tools: tools.Deps{
 			Secrets: cfg.Secret, SecretHosts: cfg.SecretHosts, Client: client, Dialects: wire.Dialects(), Account: cfg.Account(),
