@@ -77,6 +77,7 @@ type Config struct {
 	// Deliveries are the webhooks of calls; nil: their paths are not there.
 	Deliveries Deliveries
 	Hub        *Hub
+	Metrics    *Metrics // nil: nothing is counted, and /metrics is not there
 	// Callbacks are results that come later; nil: none are waited for.
 	Callbacks Callbacks
 	Ready     func() error // nil: always
@@ -189,6 +190,7 @@ func (s *Server) huma() huma.Config {
 
 func (s *Server) routes() {
 	s.health()
+	s.metrics()
 	s.calls()
 	s.control()
 	s.events()

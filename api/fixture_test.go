@@ -90,6 +90,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	}
 	cfg := Config{
 		Listen: "127.0.0.1:0", Version: "test", Engine: f.engine, Calls: st, Once: st, Deliveries: st, Hub: f.hub,
+		Metrics: NewMetrics(),
 		Objects: st, Reader: reader(t), KeyStore: st, Scopes: configs.Scopes,
 		Gate: gate(func(to string) error {
 			if strings.HasPrefix(to, "+49") {

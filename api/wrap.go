@@ -21,6 +21,12 @@ func requestID(ctx context.Context) string {
 // has, our shape for what the mux refuses, and a panic that ends one request.
 func (s *Server) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m := s.cfg.Metrics; m != nil {
+			begun, answer := time.Now(), &counted{w, http.StatusOK}
+			_, route := s.mux.Handler(r)
+			w = answer
+			defer func() { m.asked(route, answer.code, time.Since(begun)) }()
+		}
 		id := r.Header.Get("X-Request-Id")
 		if !plain(id) {
 			id = uuid.NewString()

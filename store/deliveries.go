@@ -120,6 +120,15 @@ func (s *Store) Deliver(d Delivery) {
 	s.push(item{delivery: row, ends: d.Ends})
 }
 
+// PendingDeliveries is how many have not arrived, and are not given up.
+func (s *Store) PendingDeliveries(ctx context.Context) (int64, error) {
+	n, err := s.read.NewSelect().Model((*deliveryRow)(nil)).Where("state = ?", DeliveryPending).Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("store: count deliveries: %w", err)
+	}
+	return n, nil
+}
+
 // saveDelivery keeps a new delivery behind the others of its call.
 func (s *Store) saveDelivery(ctx context.Context, tx Tx, row *deliveryRow) error {
 	if err := lockCall(ctx, tx, row.CallID); err != nil {

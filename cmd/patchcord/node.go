@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"runtime/debug"
@@ -40,6 +41,7 @@ type node struct {
 	media     *rtp.Media
 	sip       *sip.UserAgent
 	api       *api.Server
+	metrics   *api.Metrics
 	hooks     *delivery.Deliveries
 	http      net.Listener
 	stop      []func() // in the order of opening
@@ -68,7 +70,7 @@ func collectEarly() {
 
 // openNode makes everything and starts nothing: the first fault ends it.
 func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeOptions) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, changed: newChanged(), callbacks: tools.NewCallbacks()}
+	n := &node{cfg: cfg, log: log, changed: newChanged(), callbacks: tools.NewCallbacks(), metrics: api.NewMetrics()}
 	collectEarly()
 	defer func() {
 		if err != nil {
@@ -111,14 +113,15 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 
 	hub := api.NewHub()
 	dial := &dialling{}
-	js := journals{n.store, n.events, hub, n.hooks}
+	js := journals{n.store, n.events, hub, n.hooks, n.metrics}
 	if o.journal != nil {
 		js = append(js, o.journal)
 	}
 	servers := tools.NewServers(client)
 	n.onClose(servers.Close)
 	ec := engine.Config{
-		Directory: n.hooks.Asking(n.directory), Journal: js, Dialer: dial, STT: n.speech.stt, TTS: n.speech.tts, LLM: n.speech.llm,
+		Directory: n.hooks.Asking(n.directory), Journal: js, Dialer: dial,
+		STT: n.speech.stt, TTS: n.speech.tts, LLM: n.speech.llm,
 		Realtime: n.speech.realtime,
 		Tools: tools.Deps{
 			Secrets: cfg.Secret, SecretHosts: cfg.SecretHosts, Client: client, Dialects: wire.Dialects(), Account: cfg.Account(),
@@ -139,6 +142,7 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 		return nil, err
 	}
 	dial.Dialer = n.sip
+	n.gauges()
 	if err = n.openAPI(hub, ec.Tools, o.version); err != nil {
 		return nil, err
 	}
@@ -251,6 +255,34 @@ func (n *node) accept() func(telephony.Info) (telephony.Cause, bool) {
 	}
 }
 
+// gauges are the metrics that are read when they are asked for.
+func (n *node) gauges() {
+	n.metrics.Gauge("rtp_sessions", "Media sessions that are open.", func() float64 {
+		return float64(n.media.Load().Sessions)
+	})
+	n.metrics.Gauge("rtp_ports_free", "Ports of rtp.ports that a call may have.", func() float64 {
+		return float64(n.media.Load().FreePorts)
+	})
+	n.metrics.Gauge("rtp_tick_late_seconds", "How late the media plane began its ticks, 99th percentile of the last 2 s.",
+		func() float64 { return n.media.Load().OverrunP99.Seconds() })
+	n.metrics.Gauge("ready", "1 where calls can be taken.", func() float64 {
+		if n.ready() != nil {
+			return 0
+		}
+		return 1
+	})
+	const pending = "Webhooks that have not arrived yet; NaN where the store does not tell."
+	n.metrics.Gauge("webhooks_pending", pending, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		waiting, err := n.store.PendingDeliveries(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(waiting)
+	})
+}
+
 func (n *node) openAPI(hub *api.Hub, deps tools.Deps, version string) error {
 	keys, err := apiKeys(n.cfg.API.Keys)
 	if err != nil {
@@ -260,7 +292,7 @@ func (n *node) openAPI(hub *api.Hub, deps tools.Deps, version string) error {
 		Listen: n.cfg.HTTP.Listen, Keys: keys, Limits: rateLimits(n.cfg.API.Limits), Version: version,
 		Engine: n.engine,
 		Gate:   n.cfg.Gate(),
-		Calls:  n.store, Once: n.store, Deliveries: n.store, Hub: hub, Ready: n.ready,
+		Calls:  n.store, Once: n.store, Deliveries: n.store, Hub: hub, Metrics: n.metrics, Ready: n.ready,
 		Callbacks: n.callbacks, Knowledge: n.books, Log: n.log,
 		Objects: n.store, Reader: n.cfg.Reader(),
 		Tools: deps, KeyStore: n.store, KeysRefresh: n.shared(keysWait), Scopes: configs.Scopes,

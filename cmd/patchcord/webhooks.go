@@ -19,6 +19,7 @@ const hooksWait = 5 * time.Second
 func (n *node) webhooks(client *tools.Client) *delivery.Deliveries {
 	d := delivery.New(delivery.Config{
 		Store: n.store, Agent: n.directory.Agent, Model: n.reportModel, Client: client, Log: n.log,
+		Attempted: n.metrics.Attempted,
 		KnowsModel: func(name string) bool {
 			_, ok := n.speech.llm[name]
 			return ok
