@@ -2,8 +2,8 @@
 // and controlled over REST and server-sent events, described by the OpenAPI
 // 3.1 document at /openapi.json that is made from the code.
 //
-// Every request but the health checks needs a key whose scopes cover it;
-// without any key the API serves this machine only. Errors are problems of RFC
+// Every request but the health checks needs a key whose scopes cover it; while
+// there is none at all the API serves this machine only. Errors are problems of RFC
 // 9457 with a stable code beside, and never repeat what was submitted. A slow
 // reader of events is cut off; it never slows a call.
 package api
@@ -115,6 +115,7 @@ type Server struct {
 	uploads chan struct{}         // mostUploads places
 	writes  sync.Mutex            // one change at a time reads what it changes, and writes it
 	known   atomic.Pointer[[]Key] // those of the configuration and those made since
+	keyed   atomic.Bool           // there is a key, or was one since the start
 
 	closeOnce sync.Once
 	closing   chan struct{} // closed when streams must end
@@ -149,6 +150,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.loadKeys(context.Background()); err != nil {
 		return nil, err
 	}
+	s.tellKeys()
 	s.api = humago.New(s.mux, s.huma())
 	describe(s.api.OpenAPI().Components.Schemas)
 	s.api.UseMiddleware(s.audit, s.authorize, s.limit, s.text, s.idempotent)

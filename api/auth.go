@@ -41,7 +41,7 @@ func HashKey(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 
 var emptyHash = HashKey("")
 
-// local is who asks without a key where none is configured: somebody on this
+// local is who asks without a key where there is none: somebody on this
 // machine.
 var local = &Key{Name: "local", Scopes: []string{"*"}}
 
@@ -125,7 +125,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	key := presented(ctx.Header)
 	who := s.find(key)
 	switch p := who.refused(time.Now()); {
-	case who == nil && len(s.cfg.Keys) == 0:
+	case s.open():
 		who = local
 	case key == "":
 		s.refuse(ctx, fail(http.StatusUnauthorized, "unauthorized", "",

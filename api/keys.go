@@ -143,6 +143,9 @@ func (s *Server) keys() {
 		if _, err := s.keptKey(ctx, in.ID); err != nil {
 			return nil, err
 		}
+		if err := s.staysRuled(ctx, store.Key{ID: in.ID}); err != nil {
+			return nil, err
+		}
 		if err := kept(s.cfg.KeyStore.DeleteKey(ctx, in.ID), "key"); err != nil {
 			return nil, err
 		}
@@ -192,6 +195,9 @@ func (s *Server) createKey(ctx context.Context, in *struct{ Body APIKeyInput }) 
 	if _, err := rand.Read(raw); err != nil {
 		return nil, internal(err)
 	}
+	if err := s.staysRuled(ctx, k); err != nil {
+		return nil, err
+	}
 	secret := keyBegins + hex.EncodeToString(raw)
 	k.Prefix, k.Hash = secret[:shownOf], HashKey(secret)
 	k, err := s.cfg.KeyStore.AddKey(ctx, k)
@@ -216,6 +222,9 @@ func (s *Server) changeKey(ctx context.Context, in *keyChange) (*body[APIKey], e
 	if err := s.takeKey(ctx, &k, in.Body); err != nil {
 		return nil, err
 	}
+	if err := s.staysRuled(ctx, k); err != nil {
+		return nil, err
+	}
 	if err := kept(s.cfg.KeyStore.ChangeKey(ctx, k), "key"); err != nil {
 		return nil, err
 	}
@@ -223,6 +232,45 @@ func (s *Server) changeKey(ctx context.Context, in *keyChange) (*body[APIKey], e
 		return nil, err
 	}
 	return &body[APIKey]{keyView(k)}, nil
+}
+
+// rules tells whether a key opens everything for good: who has it can make and
+// change keys.
+func rules(k store.Key) bool {
+	return slices.Contains(k.Scopes, "*") && len(k.Agents) == 0 && k.Revoked.IsZero() && k.Expires.IsZero()
+}
+
+// staysRuled refuses a change of keys after which none would open everything:
+// nobody could change them any more, and without any key the API would be open
+// to this machine. next is a key as it will be, without scopes one that goes.
+func (s *Server) staysRuled(ctx context.Context, next store.Key) error {
+	if len(s.cfg.Keys) > 0 || rules(next) {
+		return nil
+	}
+	all, err := s.keptKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(k store.Key) bool { return k.ID != next.ID && rules(k) }) {
+		return nil
+	}
+	return fail(http.StatusConflict, "last_key", "", "No other key opens everything for good, and none is configured: "+
+		`first make one with the scopes ["*"], for all agents and without an end, or write one under api.keys.`)
+}
+
+// open tells whether who asks from this machine needs no key: there is none,
+// and was none since the start.
+func (s *Server) open() bool { return !s.keyed.Load() }
+
+// tellKeys logs at the start who may use the API, where that may surprise.
+func (s *Server) tellKeys() {
+	full := func(k Key) bool { return k.may("*") && len(k.Agents) == 0 && k.refused(time.Now()) == nil }
+	switch {
+	case s.open():
+		s.log.Warn("the API has no key: it serves everybody on this machine, and nobody else")
+	case !slices.ContainsFunc(*s.known.Load(), full):
+		s.log.Warn("no key of the API opens everything: add one under api.keys to change keys")
+	}
 }
 
 // takeKey puts what was sent in the place of what was there. What was there is
@@ -313,6 +361,9 @@ func (s *Server) loadKeys(ctx context.Context) error {
 		}
 	}
 	s.known.Store(&all)
+	if len(all) > 0 {
+		s.keyed.Store(true)
+	}
 	return nil
 }
 

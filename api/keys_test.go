@@ -85,22 +85,36 @@ func TestKeysAreMade(t *testing.T) {
 	}
 }
 
-// A key that was made opens something while none is configured, and who needs
-// none goes on without.
+// SEC-13: the first key that is made ends the time without one, and opens
+// everything; the last such key stays. Nothing falls back to no key at all.
 func TestKeysWithoutConfiguredOnes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(c *Config) { c.Keys = nil })
 	f.key = ""
-	var k APIKey
-	f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"]}`).into(t, &k)
+	for _, body := range []string{
+		`{"name":"crm","scopes":["calls:read"]}`, `{"name":"crm","scopes":["*"],"allowed_agent_ids":["sales"]}`,
+		`{"name":"crm","scopes":["*"],"expires_at":"2999-01-01T00:00:00Z"}`, `{"name":"crm","scopes":["*"],"is_active":false}`,
+	} {
+		if a := f.do("POST", "/v1/api-keys", body); a.StatusCode != 409 || a.problem(t) != "last_key" {
+			t.Errorf("%s: nobody could make keys any more: %d %s", body, a.StatusCode, a.text)
+		}
+	}
+	if a := f.do("GET", "/v1/calls", ""); a.StatusCode != 200 {
+		t.Fatalf("what was refused ended the time without a key: %d", a.StatusCode)
+	}
+	var admin, crm APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"admin","scopes":["*"]}`).into(t, &admin)
+	f.key = admin.Key
+	f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"]}`).into(t, &crm)
 	for _, tc := range []struct {
 		name, key, host string
 		status          int
 	}{
-		{"this machine", "", "", 200},
-		{"another name of it", "", "voice.example", 403},
-		{"another name with a key", k.Key, "voice.example", 200},
-		{"another name with no key of ours", "nope", "voice.example", 403},
+		{"this machine without a key", "", "", 401},
+		{"this machine with no key of ours", "nope", "", 401},
+		{"another name without one", "", "voice.example", 401},
+		{"a key", crm.Key, "", 200},
+		{"another name with a key", crm.Key, "voice.example", 200},
 	} {
 		header := []string{"X-API-Key", tc.key}
 		if tc.host != "" {
@@ -110,13 +124,33 @@ func TestKeysWithoutConfiguredOnes(t *testing.T) {
 			t.Errorf("%s: %d %s", tc.name, a.StatusCode, a.text)
 		}
 	}
-	if a := f.do("GET", "/v1/agents", "", "X-API-Key", k.Key); a.StatusCode != 403 {
-		t.Errorf("a key says less than none: %d", a.StatusCode)
+	path := "/v1/api-keys/" + admin.ID
+	for _, change := range []string{`{"is_active":false}`, `{"scopes":["calls:read"]}`, `{"allowed_agent_ids":["sales"]}`, `{"expires_at":"2999-01-01T00:00:00Z"}`} {
+		if a := f.do("PATCH", path, change); a.StatusCode != 409 || a.problem(t) != "last_key" {
+			t.Errorf("%s: %d %s", change, a.StatusCode, a.text)
+		}
 	}
-	again := f.srv.cfg // a new start
-	s, err := New(again)
-	if err != nil || s.find(k.Key) == nil {
-		t.Errorf("the key is not known after a start: %v", err)
+	if a := f.do("DELETE", path, ""); a.StatusCode != 409 || a.problem(t) != "last_key" {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	if a := f.do("PATCH", path, `{"name":"root"}`); a.StatusCode != 200 {
+		t.Errorf("its name may change: %d %s", a.StatusCode, a.text)
+	}
+	s, err := New(f.srv.cfg) // a new start
+	if err != nil || s.find(crm.Key) == nil || s.open() {
+		t.Errorf("the keys are not known after a start: %v", err)
+	}
+	// Another process takes the last ones away.
+	for _, k := range []APIKey{admin, crm} {
+		if err := f.store.DeleteKey(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.srv.loadKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.do("GET", "/v1/calls", "", "X-API-Key", ""); a.StatusCode != 401 {
+		t.Errorf("without any key it is open again: %d", a.StatusCode)
 	}
 	if _, err := f.store.AddKey(t.Context(), store.Key{Name: "late", Hash: HashKey("late"), Scopes: []string{"*"}, Expires: time.Now()}); err != nil {
 		t.Fatal(err)

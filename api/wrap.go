@@ -48,7 +48,7 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 				refuse(&Problem{Status: http.StatusInternalServerError, cause: fmt.Errorf("panic: %v", v)})
 			}
 		}()
-		if len(s.cfg.Keys) == 0 && !s.ours(r) && s.find(presented(r.Header.Get)).refused(time.Now()) != nil {
+		if s.open() && !s.ours(r) {
 			refuse(fail(http.StatusForbidden, "forbidden", "",
 				"Without a key the API serves this machine only, and no page of another site."))
 			return
