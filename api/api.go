@@ -202,6 +202,7 @@ func (s *Server) routes() {
 	s.agentTools()
 	s.flow()
 	s.libraryTools()
+	s.toolImport()
 	s.numbers()
 	s.trunks()
 	s.versions()

@@ -22,7 +22,7 @@ func clean(doc *huma.OpenAPI) {
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(schemas.Map(), name)
 	}
-	for _, name := range []string{"Definition", "Tool", "ToolInput"} { // 0 where it is not said
+	for _, name := range []string{"Definition", "Tool", "ToolInput", "ImportedTool"} { // 0 where it is not said
 		if s := schemas.Map()[name]; s != nil {
 			s.Required = slices.DeleteFunc(s.Required, func(of string) bool { return of == "priority" })
 		}

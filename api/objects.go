@@ -27,6 +27,7 @@ type Objects interface {
 	RestoreAgent(ctx context.Context, by string, id agent.ID, revision int64) (store.Agent, error)
 
 	CreateTool(ctx context.Context, by string, t store.Tool) (store.Tool, error)
+	PutTools(ctx context.Context, by string, ts []store.Tool) ([]store.Tool, error)
 	Tool(ctx context.Context, id string) (store.Tool, error)
 	Tools(ctx context.Context, owner agent.ID, p store.Page) ([]store.Tool, string, error)
 	UpdateTool(ctx context.Context, by string, t store.Tool) (store.Tool, error)

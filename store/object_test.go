@@ -409,3 +409,37 @@ func TestTrunksAndNumbersAreChecked(t *testing.T) {
 		}
 	})
 }
+
+// Several tools are put at once, all or none.
+func TestPutToolsIsWholeOrNot(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		tool := func(name string) Tool {
+			return Tool{Definition: tools.Definition{Name: name, Description: "d", Type: tools.EndCall}}
+		}
+		made, err := s.PutTools(ctx, "ops", []Tool{tool("a"), tool("b")})
+		if err != nil || len(made) != 2 || made[0].ID == "" || made[1].Revision != 1 || made[1].By != "ops" {
+			t.Fatalf("%+v, %v", made, err)
+		}
+		next := made[0]
+		next.Description = "changed"
+		if _, err := s.PutTools(ctx, "ops", []Tool{next, tool("c"), tool("b")}); !errors.Is(err, ErrExists) {
+			t.Errorf("a second b: %v", err)
+		}
+		stale := next
+		stale.Revision = 9
+		if _, err := s.PutTools(ctx, "ops", []Tool{tool("c"), stale}); !errors.Is(err, ErrStale) {
+			t.Errorf("a stale one: %v", err)
+		}
+		if a, err := s.Tool(ctx, "a"); err != nil || a.Description != "d" || a.Revision != 1 {
+			t.Errorf("half of it is kept: %+v, %v", a, err)
+		}
+		if _, err := s.Tool(ctx, "c"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("half of it is kept: %v", err)
+		}
+		if made, err = s.PutTools(ctx, "ops", []Tool{next, tool("c")}); err != nil || made[0].ID != next.ID || made[0].Revision != 2 {
+			t.Errorf("%+v, %v", made, err)
+		}
+	})
+}

@@ -43,6 +43,28 @@ func (s *Store) CreateTool(ctx context.Context, by string, t Tool) (Tool, error)
 	return out, err
 }
 
+// PutTools keeps several tools, all of them or none: one without an id is new,
+// another takes the place of the tool of its id.
+func (s *Store) PutTools(ctx context.Context, by string, ts []Tool) ([]Tool, error) {
+	var out []Tool
+	err := s.change(ctx, func(ctx context.Context, tx Tx) error {
+		out = nil
+		for _, t := range ts {
+			put, o := insertTool, opCreate
+			if t.ID != "" {
+				put, o = updateTool, opUpdate
+			}
+			kept, err := put(ctx, tx, by, t, o)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+			out = append(out, kept)
+		}
+		return nil
+	}, "put %d tools", len(ts))
+	return out, err
+}
+
 func insertTool(ctx context.Context, tx Tx, by string, t Tool, o op) (Tool, error) {
 	now := time.Now()
 	owner, err := lockOwner(ctx, tx, t.Agent)
