@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,6 +52,20 @@ func agentView(a store.Agent) Agent {
 	return v
 }
 
+// shownAgent is an agent as the caller sees it: who may not change it sees no
+// credentials in its tools (SEC-10).
+func shownAgent(ctx context.Context, a store.Agent) Agent {
+	v := agentView(a)
+	if caller(ctx).may("agents:write") {
+		return v
+	}
+	v.Tools = slices.Clone(v.Tools)
+	for i, d := range v.Tools {
+		v.Tools[i] = d.Shown()
+	}
+	return v
+}
+
 // AgentPath names an agent in a path.
 type AgentPath struct {
 	ID string `path:"id" maxLength:"255" doc:"Id or name of the agent"`
@@ -80,7 +95,7 @@ func (s *Server) agents() {
 		if err != nil {
 			return nil, err
 		}
-		return &object[Agent]{ETag: etag(a.Revision), Body: agentView(a)}, nil
+		return &object[Agent]{ETag: etag(a.Revision), Body: shownAgent(ctx, a)}, nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "change-agent", Method: http.MethodPatch, Path: "/v1/agents/{id}",
@@ -111,7 +126,7 @@ func (s *Server) listAgents(ctx context.Context, in *pageInput) (*body[Page[Agen
 	}
 	page := Page[Agent]{Data: make([]Agent, 0, len(all)), NextCursor: next}
 	for _, a := range all {
-		page.Data = append(page.Data, agentView(a))
+		page.Data = append(page.Data, shownAgent(ctx, a))
 	}
 	return &body[Page[Agent]]{page}, nil
 }

@@ -45,7 +45,7 @@ func (s *Server) agentTools() {
 		}
 		page := Page[Tool]{Data: make([]Tool, 0, len(list))}
 		for _, t := range list {
-			page.Data = append(page.Data, toolView(t))
+			page.Data = append(page.Data, shownTool(ctx, t))
 		}
 		return &body[Page[Tool]]{page}, nil
 	})
@@ -62,7 +62,7 @@ func (s *Server) agentTools() {
 		if err != nil {
 			return nil, err
 		}
-		return toolAnswer(t, nil, ""), nil
+		return s.toolAnswer(ctx, t, nil, ""), nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "change-agent-tool", Method: http.MethodPatch, Path: path + "/{toolId}",
@@ -77,7 +77,7 @@ func (s *Server) agentTools() {
 		if err != nil {
 			return nil, err
 		}
-		return toolAnswer(t, advice, ""), nil
+		return s.toolAnswer(ctx, t, advice, ""), nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "delete-agent-tool", Method: http.MethodDelete, Path: path + "/{toolId}",
@@ -116,7 +116,7 @@ func (s *Server) createAgentTool(ctx context.Context, in *agentToolNew) (*object
 	if err != nil {
 		return nil, err
 	}
-	return toolAnswer(t, advice, "/v1/agents/"+string(a.ID)+"/tools/"+t.ID), nil
+	return s.toolAnswer(ctx, t, advice, "/v1/agents/"+string(a.ID)+"/tools/"+t.ID), nil
 }
 
 // missing adds the members that were not sent to what else is wrong.

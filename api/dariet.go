@@ -56,7 +56,7 @@ func (s *Server) dariet() {
 		if err != nil {
 			return nil, err
 		}
-		return darietAnswer(t, nil)
+		return darietAnswer(ctx, t, nil)
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "dariet-change-tool", Method: http.MethodPatch, Path: path + "/{id}",
@@ -102,7 +102,8 @@ func darietView(t store.Tool) (DarietTool, error) {
 	return v, err
 }
 
-func darietAnswer(t store.Tool, advice []Fault) (*object[DarietTool], error) {
+func darietAnswer(ctx context.Context, t store.Tool, advice []Fault) (*object[DarietTool], error) {
+	t.Definition = shownTool(ctx, t).Definition
 	v, err := darietView(t)
 	if err != nil {
 		return nil, internal(err)
@@ -127,6 +128,7 @@ func (s *Server) darietList(ctx context.Context, _ *struct{}) (*body[[]DarietToo
 		if t.Dialect != dariet || !visible(ctx, t, named) {
 			continue
 		}
+		t.Definition = shownTool(ctx, t).Definition
 		v, err := darietView(t)
 		if err != nil {
 			return nil, internal(err)
@@ -194,7 +196,7 @@ func (s *Server) darietCreate(ctx context.Context, in *struct{ RawBody []byte })
 	if err := kept(err, "tool"); err != nil {
 		return nil, err
 	}
-	return darietAnswer(t, advice)
+	return darietAnswer(ctx, t, advice)
 }
 
 func (s *Server) darietChange(ctx context.Context, in *toolChange) (*object[DarietTool], error) {
@@ -238,7 +240,7 @@ func (s *Server) darietChange(ctx context.Context, in *toolChange) (*object[Dari
 	if err := kept(err, "tool"); err != nil {
 		return nil, err
 	}
-	return darietAnswer(made, advice)
+	return darietAnswer(ctx, made, advice)
 }
 
 // DarietTrial is what came of a test (D-21).

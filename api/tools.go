@@ -45,7 +45,7 @@ func (s *Server) libraryTools() {
 		if err != nil {
 			return nil, err
 		}
-		return toolAnswer(t, advice, "/v1/tools/"+t.ID), nil
+		return s.toolAnswer(ctx, t, advice, "/v1/tools/"+t.ID), nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-tool", Method: http.MethodGet, Path: "/v1/tools/{id}", Summary: "A tool",
@@ -55,7 +55,7 @@ func (s *Server) libraryTools() {
 		if err != nil {
 			return nil, kept(err, "tool")
 		}
-		return toolAnswer(t, nil, ""), nil
+		return s.toolAnswer(ctx, t, nil, ""), nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "change-tool", Method: http.MethodPatch, Path: "/v1/tools/{id}",
@@ -66,7 +66,7 @@ func (s *Server) libraryTools() {
 		if err != nil {
 			return nil, err
 		}
-		return toolAnswer(t, advice, ""), nil
+		return s.toolAnswer(ctx, t, advice, ""), nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "delete-tool", Method: http.MethodDelete, Path: "/v1/tools/{id}",
@@ -86,9 +86,10 @@ func (s *Server) libraryTools() {
 	}, s.testTool)
 }
 
-func toolAnswer(t store.Tool, advice []Fault, location string) *object[Tool] {
-	v := toolView(t)
-	v.Warnings = advice
+// toolAnswer is one tool, in both of its forms.
+func (s *Server) toolAnswer(ctx context.Context, t store.Tool, advice []Fault, location string) *object[Tool] {
+	v := shownTool(ctx, t)
+	v.Warnings, v.Resolved = advice, s.resolved(ctx, t)
 	return &object[Tool]{ETag: etag(t.Revision), Location: location, Body: v}
 }
 
@@ -98,7 +99,11 @@ func (s *Server) listTools(ctx context.Context, in *pageInput) (*body[Page[Tool]
 		if err != nil {
 			return nil, err
 		}
-		return &body[Page[Tool]]{Page[Tool]{Data: all}}, nil
+		page := Page[Tool]{Data: make([]Tool, 0, len(all))}
+		for _, t := range all {
+			page.Data = append(page.Data, shownTool(ctx, t))
+		}
+		return &body[Page[Tool]]{page}, nil
 	}
 	list, next, err := s.cfg.Objects.Tools(ctx, "", in.page())
 	if err != nil {
@@ -106,22 +111,22 @@ func (s *Server) listTools(ctx context.Context, in *pageInput) (*body[Page[Tool]
 	}
 	page := Page[Tool]{Data: make([]Tool, 0, len(list)), NextCursor: next}
 	for _, t := range list {
-		page.Data = append(page.Data, toolView(t))
+		page.Data = append(page.Data, shownTool(ctx, t))
 	}
 	return &body[Page[Tool]]{page}, nil
 }
 
 // shared are the tools of the library that the agents of a limited key name.
-func (s *Server) shared(ctx context.Context) ([]Tool, error) {
+func (s *Server) shared(ctx context.Context) ([]store.Tool, error) {
 	named, err := s.namedByOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := []Tool{}
+	var out []store.Tool
 	for _, id := range named {
 		t, err := s.cfg.Objects.Tool(ctx, id)
-		if err == nil && t.Agent == "" && !slices.ContainsFunc(out, func(o Tool) bool { return o.ID == t.ID }) {
-			out = append(out, toolView(t))
+		if err == nil && t.Agent == "" && !slices.ContainsFunc(out, func(o store.Tool) bool { return o.ID == t.ID }) {
+			out = append(out, t)
 		}
 	}
 	return out, nil

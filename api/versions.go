@@ -43,7 +43,7 @@ func (s *Server) versions() {
 			var a agent.Agent
 			err := json.Unmarshal(v.Body, &a)
 			a.ID = agent.ID(v.ID)
-			return agentView(store.Agent{Agent: a, Meta: store.Meta{Revision: v.Revision, Updated: v.At, By: v.By}}),
+			return shownAgent(ctx, store.Agent{Agent: a, Meta: store.Meta{Revision: v.Revision, Updated: v.At, By: v.By}}),
 				caller(ctx).sees(a.ID), err
 		})
 	})
@@ -61,7 +61,7 @@ func (s *Server) versions() {
 		if err := kept(err, "agent or revision"); err != nil {
 			return nil, err
 		}
-		return &object[Agent]{ETag: etag(a.Revision), Body: agentView(a)}, nil
+		return &object[Agent]{ETag: etag(a.Revision), Body: shownAgent(ctx, a)}, nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "list-tool-versions", Method: http.MethodGet, Path: "/v1/tools/{id}/versions",
@@ -71,7 +71,7 @@ func (s *Server) versions() {
 			t := store.Tool{Agent: v.Agent, Meta: store.Meta{Revision: v.Revision, Updated: v.At, By: v.By}}
 			err := json.Unmarshal(v.Body, &t.Definition)
 			t.ID = v.ID
-			return toolView(t), s.ownVersion(ctx, v), err
+			return shownTool(ctx, t), s.ownVersion(ctx, v), err
 		})
 	})
 	huma.Register(s.api, huma.Operation{
@@ -98,7 +98,7 @@ func (s *Server) versions() {
 		if err := kept(err, "tool"); err != nil {
 			return nil, err
 		}
-		return toolAnswer(t, nil, ""), nil
+		return s.toolAnswer(ctx, t, nil, ""), nil
 	})
 }
 

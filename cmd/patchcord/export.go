@@ -27,7 +27,8 @@ func (exportCmd) Help() string {
 	return `Writes the agents, tools, trunks and numbers of the store, with the rest of
 the configuration, as files from which an equal store is made. A running engine
 is not disturbed. No webhook's secret and no trunk's password is written: the
-variables that stand for them are told. What stands in a tool's headers is.
+variables that stand for them are told. What stands in a tool's headers as it is, and not
+as {{secret.NAME}}, is written, and told.
 
 Example:
   patchcord export backup -c /etc/patchcord/patchcord.yaml
@@ -42,6 +43,7 @@ type exported struct {
 	Trunks    int      `json:"trunks"`
 	Numbers   int      `json:"numbers"`
 	Variables []string `json:"variables"` // to be set
+	Warnings  []string `json:"warnings"`  // of the files that were written
 }
 
 // Run exports.
@@ -57,18 +59,25 @@ func (c *exportCmd) Run(ctx context.Context, o *output) error {
 	}
 	r := exported{
 		Dir: c.Dir, Agents: len(objects.Agents), Tools: len(objects.Library), Trunks: len(objects.Trunks),
-		Numbers: len(objects.Numbers), Variables: []string{},
+		Numbers: len(objects.Numbers), Variables: []string{}, Warnings: []string{},
 	}
 	variables, err := configs.Write(c.Dir, cfg, objects)
 	if err != nil {
 		return err
 	}
 	r.Variables = append(r.Variables, variables...)
-	if _, _, err := configs.Load(filepath.Join(c.Dir, "patchcord.yaml")); err != nil {
+	_, warnings, err := configs.Load(filepath.Join(c.Dir, "patchcord.yaml"))
+	if err != nil {
 		return fmt.Errorf("%s is written, and needs a look before it can be used: %w", c.Dir, err)
+	}
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, w.Error())
 	}
 	if c.JSON {
 		return json.NewEncoder(o.out).Encode(r)
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintln(o.err, "warning: "+w)
 	}
 	_, err = fmt.Fprintf(o.out, "%s: %s, %s, %s, %s\n", c.Dir, count(r.Agents, "agent"), count(r.Tools, "shared tool"),
 		count(r.Trunks, "trunk"), count(r.Numbers, "number"))

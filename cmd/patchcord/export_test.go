@@ -173,3 +173,36 @@ func TestExportSeedsAnEqualStore(t *testing.T) {
 		t.Error("written over what was there")
 	}
 }
+
+// SEC-10: an export writes the credentials that stand in a tool's headers, and
+// says where.
+func TestExportTellsOfCredentials(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	if err := configs.Export(from); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(from, "tools"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	const tool = `{name: one, description: "Looks up. Call this first.", tool_type: http_request,
+  config: {url: "https://crm.example.com/x", method: GET, headers: [{key: Authorization, value: "Bearer canary"}]}}`
+	if err := os.WriteFile(filepath.Join(from, "tools", "one.yaml"), []byte(tool), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path, db := filepath.Join(from, "patchcord.yaml"), filepath.Join(from, "x.db")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(text, []byte("sqlite:patchcord.db"), []byte("sqlite:"+db), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seedInto(t, path, db, nil)
+	var out, told bytes.Buffer
+	if err := (&exportCmd{Dir: to, Config: path}).Run(t.Context(), &output{out: &out, err: &told}); err != nil {
+		t.Fatal(err)
+	}
+	if got := told.String(); !strings.Contains(got, "a credential as it is") || !strings.Contains(got, "headers[0]") || strings.Contains(got, "canary") {
+		t.Errorf("told %q", got)
+	}
+}
