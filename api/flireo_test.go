@@ -8,6 +8,34 @@ import (
 	"github.com/patchcord/patchcord/telephony"
 )
 
+// F-20: the key comes as a bearer token to paths below /api/v1.
+func TestFlireoKeysAreBearerTokens_F20(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	call := string(f.started("sales"))
+	f.key = ""
+	for _, tc := range []struct {
+		name, authorization string
+		status              int
+	}{
+		{"none", "", 401},
+		{"a bearer token", "Bearer " + opsKey, 200},
+		{"in any case", "bearer " + opsKey, 200},
+		{"another scheme", "Basic " + opsKey, 401},
+		{"no scheme", opsKey, 401},
+		{"a token of nobody", "Bearer nope", 401},
+		{"one that opens other things", "Bearer " + readKey, 403},
+	} {
+		a := f.do("POST", "/api/v1/calls/"+call+"/control", `{"type":"say","content":"Hello."}`, "Authorization", tc.authorization)
+		if a.StatusCode != tc.status {
+			t.Errorf("%s: %d %s", tc.name, a.StatusCode, a.text)
+		}
+		if tc.status == 401 && (a.Header.Get("WWW-Authenticate") == "" || !strings.Contains(a.text, `"code":"unauthorized"`)) {
+			t.Errorf("%s: %v %s", tc.name, a.Header, a.text)
+		}
+	}
+}
+
 // F-24: the list of calls in Flireo's shape, with limit and offset.
 func TestFlireoListsCalls(t *testing.T) {
 	t.Parallel()
