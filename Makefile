@@ -6,7 +6,7 @@ TESTFLAGS ?=
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 COMMANDS  := patchcord localspeech callprobe
-E2E       := $(GO) test -tags e2e -count=1 -parallel 4 -timeout 20m ./internal/e2e/
+E2E       := $(GO) test -tags e2e -count=1 -timeout 25m ./internal/e2e/
 SPEECH    := libflite1 libpocketsphinx3 pocketsphinx-en-us
 
 LINT      ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -46,18 +46,18 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		$(GO) test -run '^$$' -fuzz "^$${fn#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || bad=1; \
 	done; exit $${bad:-0}; }
 
-# The peers first and by themselves: their tests judge tones for gaps, and the
-# recognisers of the others take all the processor there is.
+# The peers first and by themselves: their tests judge tones for gaps. Of the
+# others three at once: each has two recognisers, and two cores keep up with six.
 e2e: build ## whole calls through the built binary, and peers that nobody here wrote
-	$(E2E) -run '^TestPeer' $(TESTFLAGS)
-	$(E2E) -skip '^TestPeer' $(TESTFLAGS)
+	$(E2E) -parallel 4 -run '^TestPeer' $(TESTFLAGS)
+	$(E2E) -parallel 3 -skip '^TestPeer' $(TESTFLAGS)
 
 acoustic: build ## what noise, coughs, talk and echo do to calls, over tracks of ten minutes
-	$(E2E) -timeout 50m -v $(TESTFLAGS) \
+	$(E2E) -parallel 4 -timeout 60m -v $(TESTFLAGS) \
 		-run '^Test(Disturbances|MusicAndTalk|Echo|OnsetToSilence|PausesInside)' -track 10m
 
 interop: build ## only the foreign peers of e2e: SIPp, baresip, sipsak, tshark
-	$(E2E) -run '^TestPeer' -v $(TESTFLAGS)
+	$(E2E) -parallel 4 -run '^TestPeer' -v $(TESTFLAGS)
 
 bench: build ## benchmarks, then the load figures of the engine
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
