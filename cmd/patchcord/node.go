@@ -281,6 +281,19 @@ func (n *node) gauges() {
 		}
 		return float64(waiting)
 	})
+	queue := func(name, help string, of func(store.Queued) float64) {
+		n.metrics.Gauge(name, help, func() float64 { return of(n.store.Queued()) })
+	}
+	queue("store_queued", "Records, events and webhooks of calls that wait for the disk.",
+		func(q store.Queued) float64 { return float64(q.Records + q.Events + q.Webhooks) })
+	queue("store_queued_webhook_bytes", "Memory of the webhooks among them.",
+		func(q store.Queued) float64 { return float64(q.WebhookBytes) })
+	queue("store_events_dropped", "Events that were too many to wait for the disk, since the start.",
+		func(q store.Queued) float64 { return float64(q.EventsDropped) })
+	queue("store_webhooks_dropped", "Webhooks that were too many to wait for the disk and are never sent, since the start.",
+		func(q store.Queued) float64 { return float64(q.WebhooksDropped) })
+	queue("store_refused", "Records, events and webhooks that the database takes at no time, since the start.",
+		func(q store.Queued) float64 { return float64(q.Refused) })
 }
 
 func (n *node) openAPI(hub *api.Hub, deps tools.Deps, version string) error {
