@@ -71,7 +71,7 @@ func TestWhatWasPreparedIsDropped(t *testing.T) {
 		}
 		// That is no fault of the server's: it is asked for the next.
 		drop := l.Prepare(q)
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 		got := make(chan Answer, 1) // the search's
 		go func() { got <- find(t, l, Query{Text: "shipment", Threshold: 0.9}) }()
 		synctest.Wait()
