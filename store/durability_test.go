@@ -155,7 +155,7 @@ func TestAFullDisk(t *testing.T) {
 // waitFor waits until what was refused before is written.
 func waitFor(t *testing.T, s *Store) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := s.Flush(ctx); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/telephony/trunk"
@@ -19,11 +21,23 @@ func numbered(t *testing.T, s *Store) (Trunk, Number) {
 	return a, must(s.CreateNumber(ctx, "", trunk.Number{Number: "030123456", Trunk: "a", Agent: "support"}))(t)
 }
 
-// waitedFor returns when another waits for what a transaction has locked.
-func waitedFor(ctx context.Context, s *Store, tx Tx) error {
+// waitedFor returns when another waits for what a transaction has locked. How
+// the other ends comes through over, which has room for it.
+func waitedFor(ctx context.Context, s *Store, tx Tx, over chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	var pid, waiting int
 	err := tx.NewRaw("SELECT pg_backend_pid()").Scan(ctx, &pid)
 	for err == nil && waiting == 0 {
+		select {
+		case end := <-over:
+			return fmt.Errorf("the other ended and had not to wait: %w", end)
+		case <-ctx.Done():
+			return fmt.Errorf("nobody waits: %w", ctx.Err())
+		case <-tick.C:
+		}
 		err = s.read.NewRaw("SELECT count(*) FROM pg_stat_activity WHERE ? = ANY(pg_blocking_pids(pid))", pid).
 			Scan(ctx, &waiting)
 	}
@@ -47,7 +61,7 @@ func TestATrunkAndItsNumberChangeAtOnce(t *testing.T) {
 			_, err := s.UpdateNumber(ctx, "", n)
 			other <- err
 		}()
-		if err := waitedFor(ctx, s, tx); err != nil {
+		if err := waitedFor(ctx, s, tx, other); err != nil {
 			return err
 		}
 		a.Country = "DE"
@@ -55,7 +69,7 @@ func TestATrunkAndItsNumberChangeAtOnce(t *testing.T) {
 		return err
 	})
 	if err != nil {
-		t.Errorf("the trunk: %v", err)
+		t.Fatalf("the trunk: %v", err)
 	}
 	if err := <-other; !errors.Is(err, ErrStale) {
 		t.Errorf("the number, which its trunk's country has changed meanwhile: %v", err)
@@ -82,14 +96,14 @@ func TestATrunkDoesNotTakeANumberBack(t *testing.T) {
 			_, err := s.UpdateTrunk(ctx, "", a)
 			other <- err
 		}()
-		if err := waitedFor(ctx, s, tx); err != nil {
+		if err := waitedFor(ctx, s, tx, other); err != nil {
 			return err
 		}
 		_, err = saveNumber(ctx, tx, "", row, to)
 		return err
 	})
 	if err != nil {
-		t.Errorf("the number: %v", err)
+		t.Fatalf("the number: %v", err)
 	}
 	if err := <-other; err != nil {
 		t.Errorf("the trunk: %v", err)
