@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -187,29 +188,36 @@ func (d *Directory) swap(n *snapshot, trunks bool) {
 }
 
 // follow reads what a change touched. What cannot be read is as it was; the
-// next change reads everything.
-func (d *Directory) follow(ctx context.Context, touched []ref) {
+// next change reads everything, and so does Serve.
+func (d *Directory) follow(ctx context.Context, touched []ref) error {
+	if len(touched) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(touched) == 0 {
-		return
-	}
+	was := d.now.Load().agents
 	if err := d.read(ctx, touched); err != nil {
 		d.stale = true
-		d.s.log.Error("store: calls are made with what was there before a change", zap.Error(err))
-		return
+		return fmt.Errorf("calls are made with what was there before a change: %w", err)
 	}
-	for _, r := range touched {
-		if r.kind != KindAgent {
-			continue
-		}
-		switch a := d.now.Load().agents[agent.ID(r.id)]; {
-		case a != nil && d.cfg.Agent != nil:
+	d.tellLocked(was)
+	return nil
+}
+
+// tellLocked tells which agents are other than they were: a change that was
+// read already is not told again.
+func (d *Directory) tellLocked(was map[agent.ID]*agent.Agent) {
+	now := d.now.Load().agents
+	for id, a := range now {
+		if d.cfg.Agent != nil && !reflect.DeepEqual(a, was[id]) {
 			d.cfg.Agent(*a)
-		case a == nil && d.cfg.Gone != nil:
-			d.cfg.Gone(agent.ID(r.id))
+		}
+	}
+	for id := range was {
+		if d.cfg.Gone != nil && now[id] == nil {
+			d.cfg.Gone(id)
 		}
 	}
 }

@@ -98,6 +98,9 @@ func TestTheDirectoryFollowsEveryChange(t *testing.T) {
 		if _, err := d.Tool(ctx, "moved"); err == nil {
 			t.Error("a deleted tool")
 		}
+		if err := d.follow(ctx, []ref{{KindAgent, string(a.ID)}}); err != nil { // it is told once
+			t.Error(err)
+		}
 		if got := strings.Join(told, " "); got != "new renamed renamed new" {
 			t.Errorf("told %s", got)
 		}

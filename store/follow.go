@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,10 +53,11 @@ func (t Tx) tell(ctx context.Context, self string, touched []ref) error {
 
 // Serve takes over what other processes change in the same PostgreSQL store,
 // until ctx ends: at once by what they tell, and within Poll where that gets
-// lost. An SQLite store has no others.
+// lost. An SQLite store has no others. A change that could not be read is read
+// within Poll too, whoever made it.
 func (d *Directory) Serve(ctx context.Context) error {
 	if !d.s.postgres {
-		<-ctx.Done()
+		d.mend(ctx)
 		return nil
 	}
 	for ctx.Err() == nil {
@@ -73,11 +73,38 @@ func (d *Directory) Serve(ctx context.Context) error {
 	return nil
 }
 
+// mend reads what could not be read when it was changed, until ctx ends.
+func (d *Directory) mend(ctx context.Context) {
+	tick := time.NewTicker(d.poll())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !d.behind() {
+			continue
+		}
+		if err := d.catchUp(ctx); err != nil && ctx.Err() == nil {
+			d.s.log.Warn("store: a change cannot be read yet", zap.Error(err), zap.Duration("retry_in", d.poll()))
+		}
+	}
+}
+
+// behind tells whether a change could not be read.
+func (d *Directory) behind() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stale
+}
+
 // errUntold is a change that was found and not told: a connection that only
 // seems to be there, or something between that keeps notifications back.
 var errUntold = errors.New("a change was not told")
 
-// listen follows what is told until the connection is lost.
+// listen follows what is told until the connection is lost, or what was told
+// cannot be read.
 func (d *Directory) listen(ctx context.Context) (err error) {
 	conn, schema, err := d.s.listener(ctx)
 	if err != nil {
@@ -104,7 +131,9 @@ func (d *Directory) listen(ctx context.Context) (err error) {
 			return nil
 		case err == nil:
 			was = "" // it is told
-			d.hear(ctx, schema, n.Payload)
+			if err := d.hear(ctx, schema, n.Payload); err != nil {
+				return err
+			}
 		case !pgconn.Timeout(err) || conn.IsClosed():
 			return fmt.Errorf("listen: %w", err)
 		default:
@@ -114,6 +143,11 @@ func (d *Directory) listen(ctx context.Context) (err error) {
 			}
 			if was != "" && was != now {
 				return errors.Join(errUntold, d.catchUp(ctx))
+			}
+			if d.behind() { // one of its own: the print knows it
+				if err := d.catchUp(ctx); err != nil {
+					return err
+				}
 			}
 			was = now
 		}
@@ -161,24 +195,23 @@ func (s *Store) print(ctx context.Context) (string, error) {
 }
 
 // hear follows what another process tells.
-func (d *Directory) hear(ctx context.Context, schema, text string) {
+func (d *Directory) hear(ctx context.Context, schema, text string) error {
 	var n told
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
 		d.s.log.Warn("store: a notification that is none of ours", zap.Error(err))
-		return
+		return nil
 	}
 	if n.By == d.s.self || n.Schema != schema {
-		return
+		return nil
 	}
 	touched := make([]ref, 0, len(n.Changed))
 	for _, c := range n.Changed {
 		touched = append(touched, ref{Kind(c[0]), c[1]})
 	}
-	if len(touched) > 0 {
-		d.follow(ctx, touched)
-	} else if err := d.catchUp(ctx); err != nil && ctx.Err() == nil {
-		d.s.log.Error("store: calls are made with what was there before a change", zap.Error(err))
+	if len(touched) == 0 {
+		return d.catchUp(ctx)
 	}
+	return d.follow(ctx, touched)
 }
 
 // catchUp reads everything, and tells which agents are other than they were.
@@ -190,18 +223,8 @@ func (d *Directory) catchUp(ctx context.Context) error {
 	was := d.now.Load().agents
 	d.stale = true
 	if err := d.readAll(ctx); err != nil {
-		return err
+		return fmt.Errorf("calls are made with what was there before a change: %w", err)
 	}
-	now := d.now.Load().agents
-	for id, a := range now {
-		if d.cfg.Agent != nil && !reflect.DeepEqual(a, was[id]) {
-			d.cfg.Agent(*a)
-		}
-	}
-	for id := range was {
-		if d.cfg.Gone != nil && now[id] == nil {
-			d.cfg.Gone(id)
-		}
-	}
+	d.tellLocked(was)
 	return nil
 }

@@ -39,8 +39,14 @@ func follow(t *testing.T, url string, poll time.Duration) following {
 	go func() { done <- f.Serve(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
+		for over := false; !over; {
+			select {
+			case <-f.told: // nobody wants it any more
+			case err := <-done:
+				if over = true; err != nil {
+					t.Error(err)
+				}
+			}
 		}
 		closed(t, s)
 	})
@@ -156,4 +162,74 @@ func TestUntoldChangesAreFound(t *testing.T) {
 		"application_name = '"+nameOf(url)+"'")
 	prompted(t, s, must(s.Agent(t.Context(), a.ID))(t).Agent, "Three.")
 	f.want(t, "Three.")
+}
+
+// A change that is told and cannot be read then is read a second later.
+func TestAToldChangeThatCannotBeReadIsReadLater(t *testing.T) {
+	t.Parallel()
+	url := schema(t)
+	s := open(t, url)
+	t.Cleanup(func() { closed(t, s) })
+	ctx := t.Context()
+	a := must(s.CreateAgent(ctx, "", agent.Agent{Name: "support", Prompt: "One."}))(t)
+	f := follow(t, url+"&lock_timeout=20ms", time.Hour)
+	prompted(t, s, a.Agent, "Two.")
+	f.want(t, "Two.") // it listens
+	err := s.InTx(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.NewRaw("LOCK TABLE agents IN ACCESS EXCLUSIVE MODE").Exec(ctx); err != nil {
+			return err
+		}
+		err := s.InTx(ctx, func(ctx context.Context, other Tx) error {
+			return other.tell(ctx, s.self, []ref{{KindAgent, string(a.ID)}})
+		})
+		if err != nil {
+			return err
+		}
+		untilTold(t, f.logs, "store: what other nodes change is not told now")
+		_, err = tx.NewRaw("UPDATE agents SET body = replace(body, 'Two.', 'Three.')").Exec(ctx)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.want(t, "Three.")
+}
+
+// A process's own change that it could not read is read at the next poll.
+func TestAnOwnChangeThatCannotBeReadIsReadLater(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		a := must(s.CreateAgent(ctx, "", agent.Agent{Name: "support", Prompt: "One."}))(t)
+		told := make(chan string, 1) // the one change
+		d := must(OpenDirectory(ctx, s, DirectoryConfig{
+			Poll: 20 * time.Millisecond, Agent: func(a agent.Agent) { told <- a.Prompt },
+		}))(t)
+		ctx, stop := context.WithCancel(ctx)
+		done := make(chan error, 1) // Serve's
+		go func() { done <- d.Serve(ctx) }()
+		defer func() {
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}()
+		ended, end := context.WithCancel(ctx)
+		end()
+		for _, prompt := range []string{"Two.", "Three."} { // the first may be found when Serve begins
+			// Nothing that the print shows has changed.
+			alter(t, s, "UPDATE agents SET body = replace(replace(body, 'Two.', 'Three.'), 'One.', 'Two.')")
+			if err := d.follow(ended, []ref{{KindAgent, string(a.ID)}}); err == nil {
+				t.Fatal("read with a context that has ended")
+			}
+			select {
+			case got := <-told:
+				if got != prompt {
+					t.Errorf("told %q, want %q", got, prompt)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("nobody read %q", prompt)
+			}
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"go.uber.org/zap"
 )
 
 // The faults of changes.
@@ -152,7 +153,9 @@ func (s *Store) change(ctx context.Context, f func(context.Context, Tx) error, w
 		return fmt.Errorf("store: "+what+": %w", append(args, err)...)
 	}
 	if d := s.directory.Load(); d != nil {
-		d.follow(context.WithoutCancel(ctx), touched)
+		if err := d.follow(context.WithoutCancel(ctx), touched); err != nil {
+			s.log.Error("store: a change is kept and not followed yet", zap.Error(err))
+		}
 	}
 	return nil
 }
