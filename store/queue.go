@@ -110,6 +110,23 @@ func (q *queue) push(it item) bool {
 	return true
 }
 
+// mark is closed when all is written that waits now; nil after close. Those who
+// wait for the same share one: reads that give up leave no more behind.
+func (q *queue) mark() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil
+	}
+	if n := len(q.items); n > 0 && q.items[n-1].wrote != nil {
+		return q.items[n-1].wrote
+	}
+	it := item{wrote: make(chan struct{})}
+	q.items = append(q.items, it)
+	q.signal()
+	return it.wrote
+}
+
 // fullLocked tells whether too many wait already. The last quarter of the
 // webhooks' memory is for those that tell of a call's end.
 func (q *queue) fullLocked(it item) bool {
@@ -220,12 +237,12 @@ func (q *queue) leaveLocked(items []item) {
 
 // Flush waits until all that was queued before is written, or until ctx ends.
 func (s *Store) Flush(ctx context.Context) error {
-	mark := item{wrote: make(chan struct{})}
-	if !s.queue.push(mark) {
+	wrote := s.queue.mark()
+	if wrote == nil {
 		return nil // closed: nothing is written any more
 	}
 	select {
-	case <-mark.wrote:
+	case <-wrote:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -59,6 +59,34 @@ func TestTheQueueIsBounded(t *testing.T) {
 	}
 }
 
+func TestMarksAreShared(t *testing.T) {
+	t.Parallel()
+	var q queue
+	q.init(3, rowBytes)
+	q.push(item{event: &eventRow{CallID: "a", Seq: 1}})
+	first := q.mark()
+	for range 100 {
+		if q.mark() != first {
+			t.Fatal("two marks for the same")
+		}
+	}
+	q.push(item{event: &eventRow{CallID: "a", Seq: 2}})
+	if q.mark() == first {
+		t.Error("the mark of what was queued before")
+	}
+	all, _ := q.take(100)
+	if len(all) != 4 {
+		t.Errorf("%d items for two events and two marks", len(all))
+	}
+	q.giveBack(all)
+	q.abandon()
+	<-first
+	q.close()
+	if q.mark() != nil {
+		t.Error("a mark after the end")
+	}
+}
+
 func TestADiskThatHangsBlocksNoCall(t *testing.T) {
 	t.Parallel()
 	s := open(t, "sqlite:"+filepath.Join(t.TempDir(), "calls.db"))
