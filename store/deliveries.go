@@ -140,7 +140,8 @@ func (s *Store) saveDelivery(ctx context.Context, tx Tx, row *deliveryRow) error
 		return fmt.Errorf("webhook of call %s: %w", row.CallID, err)
 	}
 	row.N++
-	if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
+	// It is there already when it was kept and the answer to that got lost.
+	if _, err := tx.NewInsert().Model(row).On("CONFLICT (id) DO NOTHING").Exec(ctx); err != nil {
 		return fmt.Errorf("webhook of call %s: %w", row.CallID, err)
 	}
 	return s.next(ctx, tx, row.CallID)

@@ -304,6 +304,32 @@ func TestArrivedWhileTheStoreIsAway(t *testing.T) {
 	})
 }
 
+// A batch that was kept is written again where the answer to its COMMIT got lost.
+func TestKeptTwiceIsKeptOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		r := started(newID(t), day)
+		batch := []item{{record: &r}, {event: &eventRow{CallID: string(r.ID), Seq: 1, Name: "one", Body: "{}"}}}
+		for _, id := range []string{"a", "b"} {
+			batch = append(batch, item{delivery: &deliveryRow{
+				ID: id, CallID: string(r.ID), URL: "https://x.test", State: string(DeliveryPending), Round: 1,
+			}})
+		}
+		for range 2 {
+			if rest, err := s.saveAll(t.Context(), batch); err != nil || rest != nil {
+				t.Fatalf("%v, %v", rest, err)
+			}
+		}
+		ds, _, err := s.Deliveries(t.Context(), DeliveryFilter{})
+		if err != nil || len(ds) != 2 || ds[0].N != 1 || ds[1].N != 2 {
+			t.Errorf("%+v, %v", ds, err)
+		}
+		if n := s.Queued().Refused; n != 0 {
+			t.Errorf("%d were refused", n)
+		}
+	})
+}
+
 // The same on both stores: what one that is sent once comes to.
 func TestSettledOnEachStore(t *testing.T) {
 	t.Parallel()
