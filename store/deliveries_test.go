@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/telephony"
 )
@@ -326,6 +329,38 @@ func TestKeptTwiceIsKeptOnce(t *testing.T) {
 		}
 		if n := s.Queued().Refused; n != 0 {
 			t.Errorf("%d were refused", n)
+		}
+	})
+}
+
+// What came of an attempt and could not be kept is not taken for what comes of
+// the next one: another node made that meanwhile.
+func TestAnOldAttemptIsNotUsed(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		deliver(s, "c1", "one")
+		ds, _, err := s.Deliveries(ctx, DeliveryFilter{})
+		if err != nil || len(ds) != 1 {
+			t.Fatalf("%+v, %v", ds, err)
+		}
+		w := &deliverer{s: s, send: func(context.Context, Delivery) Attempt { return Attempt{Status: 202} }}
+		args := deliverArgs{ds[0].ID, 1}
+		job := &river.Job[deliverArgs]{JobRow: &rivertype.JobRow{}, Args: args}
+		w.keep(args, ds[0], Attempt{Status: 200})
+		if _, err := s.settle(ctx, ds[0], Attempt{Status: 500, Err: errors.New("500")}, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Work(ctx, job); err != nil {
+			t.Fatal(err)
+		}
+		d, err := s.Delivery(ctx, ds[0].ID)
+		if err != nil || d.State != Delivered || d.Status != 202 || d.Attempts != 2 {
+			t.Errorf("%+v, %v", d, err)
+		}
+		w.keep(args, d, Attempt{Status: 200})
+		if err := w.Work(ctx, job); err != nil || len(w.unkept) != 0 {
+			t.Errorf("%d attempts at what has arrived are kept, %v", len(w.unkept), err)
 		}
 	})
 }

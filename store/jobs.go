@@ -72,8 +72,15 @@ type deliverer struct {
 	s    *Store
 	send func(context.Context, Delivery) Attempt
 
-	mu     sync.Mutex              // guards unkept
-	unkept map[deliverArgs]Attempt // made, but the store could not keep what came of them
+	mu     sync.Mutex // guards unkept
+	unkept map[deliverArgs]unkept
+}
+
+// unkept is an attempt that was made, but the store could not keep what came of
+// it.
+type unkept struct {
+	Attempt
+	after int // attempts: with more, another node has made one since
 }
 
 // Timeout bounds one attempt.
@@ -89,10 +96,12 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[deliverArgs]) error
 	d, err := w.s.Delivery(ctx, job.Args.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		w.drop(job.Args)
 		return nil
 	case err != nil:
 		return err
 	case d.State != DeliveryPending || d.round != job.Args.Round:
+		w.drop(job.Args)
 		return nil
 	}
 	first, err := firstPending(ctx, w.s.read, string(d.Call))
@@ -106,7 +115,7 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[deliverArgs]) error
 	last := time.Since(d.Begun) >= DeliveryLife
 	again, err := w.s.settle(context.WithoutCancel(ctx), d, a, last)
 	if err != nil {
-		w.keep(job.Args, a)
+		w.keep(job.Args, d, a)
 		return err
 	}
 	if again {
@@ -123,12 +132,8 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[deliverArgs]) error
 // attempt makes one attempt; or gives what came of the one before, which the
 // store could not keep: what was sent is not sent again for that.
 func (w *deliverer) attempt(ctx context.Context, args deliverArgs, d Delivery) (a Attempt) {
-	w.mu.Lock()
-	a, made := w.unkept[args]
-	delete(w.unkept, args)
-	w.mu.Unlock()
-	if made {
-		return a
+	if u, made := w.drop(args); made && u.after == d.Attempts {
+		return u.Attempt
 	}
 	defer func() { // a fault of ours: another attempt would meet it too, and the next of the call waits
 		if p := recover(); p != nil {
@@ -139,13 +144,22 @@ func (w *deliverer) attempt(ctx context.Context, args deliverArgs, d Delivery) (
 	return w.send(ctx, d)
 }
 
-func (w *deliverer) keep(args deliverArgs, a Attempt) {
+// drop takes out what could not be kept of an attempt.
+func (w *deliverer) drop(args deliverArgs) (u unkept, made bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u, made = w.unkept[args]
+	delete(w.unkept, args)
+	return u, made
+}
+
+func (w *deliverer) keep(args deliverArgs, d Delivery, a Attempt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.unkept == nil {
-		w.unkept = map[deliverArgs]Attempt{}
+		w.unkept = map[deliverArgs]unkept{}
 	}
-	w.unkept[args] = a
+	w.unkept[args] = unkept{a, d.Attempts}
 }
 
 // purgeArgs is the job that drops what is old.
