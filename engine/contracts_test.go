@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +208,32 @@ func TestRefusedCallerIsTold_F13(t *testing.T) {
 		k.want(`"event":"call.answered"`, `"end_reason":"rejected"`)
 		if k.leg.HungUp().Reason != telephony.ReasonNormal {
 			t.Errorf("hung up with %v", k.leg.HungUp())
+		}
+	})
+}
+
+// The words of a refusal are said as they are, whatever language the call begins
+// in, and nobody who is not told of it is recorded (F-13).
+func TestARefusalIsNoGreetingAndNotRecorded_F13(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		const say = "Sorry, {{language}} is closed."
+		a := &agent.Agent{
+			Name: "a", Language: "en", Greeting: "Hello.", Disclosure: "This call is recorded.",
+			Languages: []agent.Tongue{{Language: "fr", Greeting: "Bonjour."}}, Variables: map[string]any{"language": "fr"},
+		}
+		k := prepare(t, a, says("Never."))
+		k.cfg.Directory, k.cfg.RecordingDir = refused{directory{a: a}, say}, dir
+		k.start().over()
+		if got := k.said(); !slices.Equal(got, []string{say}) {
+			t.Errorf("said %q", got)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 0 || k.log.last.Recording != "" {
+			t.Errorf("recorded %q, %q (%v)", k.log.last.Recording, files, err)
+		}
+		if a.Recording != nil || a.Disclosure == "" {
+			t.Error("the agent itself is changed")
 		}
 	})
 }

@@ -145,7 +145,7 @@ func (e *Engine) ServeCall(ctx context.Context, leg telephony.Leg) {
 	a, err := e.cfg.Directory.ForCall(ctx, info)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && a != nil {
-		a, err = refusing(a, refusal.Say), nil
+		a, err = refusing(a), nil
 	}
 	if err != nil {
 		e.log.Info("call rejected", zap.String("call_id", string(info.ID)), zap.Error(err))
@@ -162,10 +162,11 @@ func (e *Engine) ServeCall(ctx context.Context, leg telephony.Leg) {
 	s.serve(ctx)
 }
 
-// refusing is an agent that has one thing to say and does nothing else.
-func refusing(a *agent.Agent, say string) *agent.Agent {
-	b := *a
-	b.Tools, b.ToolIDs, b.PreCallTools, b.Flow, b.Disclosure, b.Greeting = nil, nil, nil, agent.Flow{}, "", say
+// refusing is an agent that does nothing but tell a refusal. It says no
+// disclosure, so it records nothing.
+func refusing(a *agent.Agent) *agent.Agent {
+	b, off := *a, false
+	b.Tools, b.ToolIDs, b.PreCallTools, b.Flow, b.Disclosure, b.Recording = nil, nil, nil, agent.Flow{}, "", &off
 	return &b
 }
 

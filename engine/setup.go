@@ -173,7 +173,11 @@ func (s *session) prepare() {
 func (s *session) warm() {
 	p := s.m.Policy()
 	own := append(texts(true, p.FillerPhrase), texts(false, p.ApologyPhrase)...)
-	all := slices.Concat(texts(false, s.render(s.agent.Disclosure), s.greeting()), own, texts(true, p.WaitPhrases...))
+	first := []string{s.render(s.agent.Disclosure), s.greeting()}
+	if s.refusal != nil {
+		first = []string{s.refusal.Say}
+	}
+	all := slices.Concat(texts(false, first...), own, texts(true, p.WaitPhrases...))
 	offered := s.tools.set.Tools()
 	if s.server != nil && s.agent.TTS == "" { // the model says the others
 		all, offered = own, nil
@@ -219,14 +223,14 @@ func (s *session) greeting() string {
 
 // greet starts the conversation.
 func (s *session) greet() {
+	if s.refusal != nil { // as it is: it is no template, and of no language of the agent's
+		s.step(turn.Answered{Gate: s.gate(), Lag: lag, Node: s.startNode()})
+		s.step(turn.End{Goodbye: s.refusal.Say, Reason: EndRejected})
+		return
+	}
 	raw := s.tongue.greeting
 	if s.preCallPending > 0 && strings.Contains(raw, "{{") && s.namesPreCall(raw) {
 		s.awaitPreCall()
-	}
-	if s.refusal != nil {
-		s.step(turn.Answered{Gate: s.gate(), Lag: lag, Node: s.startNode()})
-		s.step(turn.End{Goodbye: s.greeting(), Reason: EndRejected})
-		return
 	}
 	locked := s.agent.AllowGreetingInterruption != nil && !*s.agent.AllowGreetingInterruption
 	_, far := s.leg.(telephony.Flusher)
