@@ -199,6 +199,8 @@ func (x *Extraction) Take(args json.RawMessage, told *ReadBacks, known Known, e 
 		case in.Confirmed && state == agreed:
 			n.Confirmed = true
 			told.done(key)
+		case told.saidYes(key, []written.Value{v}): // only the model has not told so
+			out.Message = "not confirmed: the caller has said yes to it, do not ask again; call this again with confirmed: true"
 		case !told.begin(key, []written.Value{v}, x.def.ReadBacks()):
 			n.GivenUp, out.GivenUp, out.Message = true, true, "not confirmed: "+askNoMore
 		default:

@@ -159,7 +159,7 @@ func isText(v any) bool { _, is := v.(string); return is }
 func (g *Gates) agreed(d *Definition, args json.RawMessage) (refused Result, ok bool) {
 	key := "tool " + d.Name
 	vs := readable(args)
-	if g.Told.state(key, vs) == agreed && g.Told.open[key].yes && !g.Told.open[key].no {
+	if g.Told.saidYes(key, vs) {
 		return Result{}, true
 	}
 	if !g.Told.begin(key, vs, d.ReadBacks()) {

@@ -90,6 +90,11 @@ func (r *ReadBacks) state(key string, vs []written.Value) state {
 	return agreed
 }
 
+// saidYes tells that the caller's latest word to these values is yes.
+func (r *ReadBacks) saidYes(key string, vs []written.Value) bool {
+	return r.state(key, vs) == agreed && r.open[key].yes && !r.open[key].no
+}
+
 func same(a, b []written.Value) bool {
 	return slices.EqualFunc(a, b, func(x, y written.Value) bool { return x.Kind == y.Kind && x.Text == y.Text })
 }

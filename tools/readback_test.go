@@ -54,6 +54,30 @@ func TestAValueIsGivenUp_T13(t *testing.T) {
 	}
 }
 
+// A yes to the last time it may be asked is not lost where the model tells the
+// value again without it: nothing is asked, and the yes is taken when it comes.
+func TestAYesToTheLastTimeIsKept_T13(t *testing.T) {
+	t.Parallel()
+	x := newTeller(t, emailTool)
+	for i, say := range []string{"non", "non", "oui"} {
+		if got := x.note("extract_variable", fmt.Sprintf(`{"value":"laura%d@exemple.com"}`, i)); !strings.Contains(got, `"read_back"`) {
+			t.Fatalf("address %d: %s", i, got)
+		}
+		x.hear(fmt.Sprintf("J'ai compris laura %d arobase exemple point com. Est-ce correct ?", i))
+		x.turn(say)
+	}
+	for range 2 {
+		got := x.note("extract_variable", `{"value":"laura2@exemple.com"}`)
+		if strings.Contains(got, `"given_up"`) || strings.Contains(got, `"read_back"`) || !strings.Contains(got, "has said yes") {
+			t.Error(got)
+		}
+		x.turn("Et ensuite ?")
+	}
+	if got := x.note("extract_variable", `{"value":"laura2@exemple.com","confirmed":true}`); !strings.Contains(got, `"confirmed":true`) {
+		t.Error(got)
+	}
+}
+
 // A yes begins the count anew: a caller may correct what they confirmed.
 func TestAYesEndsTheCount_T13(t *testing.T) {
 	t.Parallel()
