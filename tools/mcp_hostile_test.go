@@ -103,25 +103,3 @@ func TestTheClassOfMCPTools(t *testing.T) {
 		}
 	}
 }
-
-// Servers that do not answer are waited for together, not one after the other.
-func TestMCPServersAreAskedAtOnce(t *testing.T) {
-	t.Parallel()
-	var defs []tools.Definition
-	for _, name := range []string{"a", "b", "c"} {
-		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			select {
-			case <-r.Context().Done():
-			case <-time.After(3 * time.Second):
-			}
-		}))
-		t.Cleanup(srv.Close)
-		defs = append(defs, define(t, strings.Replace(docsOf(srv.URL), "docs", name, 1)))
-	}
-	d := mcpDeps(t)
-	start := time.Now()
-	_, faults := tools.Build(defs, d)
-	if took := time.Since(start); len(faults) != 3 || faults.Err() != nil || took > 2500*time.Millisecond {
-		t.Errorf("%v after %v", faults, took)
-	}
-}

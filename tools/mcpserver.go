@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/net/http/httpguts"
 )
@@ -155,9 +157,22 @@ type mcpServer struct {
 	began   time.Time     // when it was asked for the first time
 	asking  chan struct{} // closed when the list at work has come, nil: none is
 	err     error         // why it did not answer last, nil: it did
-	failed  int           // times in a row
-	away    time.Time     // until then it is left alone
+	away    pause         // in which it is left alone
+	quiet   pause         // in which its list is: the server itself is there
 }
+
+// pause follows a failure, and is longer after each.
+type pause struct {
+	until  time.Time
+	failed int // times in a row
+}
+
+func (p *pause) begin() {
+	p.until = time.Now().Add(min(mcpAway<<min(p.failed, 10), mcpAwayMost))
+	p.failed++
+}
+
+func (p *pause) on() bool { return time.Now().Before(p.until) }
 
 func (m *mcpServer) idle() time.Duration { return time.Since(time.Unix(0, m.used.Load())) }
 
@@ -167,7 +182,7 @@ func (m *mcpServer) look() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if m.asking != nil || now.Before(m.away) || m.tools != nil && m.err == nil && now.Sub(m.asked) < mcpFresh {
+	if m.asking != nil || m.away.on() || m.quiet.on() || m.tools != nil && m.err == nil && now.Sub(m.asked) < mcpFresh {
 		return
 	}
 	done := make(chan struct{})
@@ -253,31 +268,44 @@ func (m *mcpServer) ask(done chan struct{}) {
 			found = append(found, t)
 		}
 	}
-	if m.mute.Store(err != nil); err != nil && session != nil {
+	there := err == nil || session != nil && answered(ctx, err)
+	m.mute.Store(!there)
+	var refused *jsonrpc.Error
+	if err != nil && session != nil && !(there && errors.As(err, &refused)) { // a refusal is the list's alone
 		m.hangUp(session)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.asking = nil; err != nil {
-		m.failLocked(withoutAddress(ctx, err)) // an old list goes on being used
-	} else {
-		m.tools, m.asked, m.err, m.failed, m.away = append([]*mcp.Tool{}, found...), time.Now(), nil, 0, time.Time{}
+	m.asking = nil
+	switch {
+	case err == nil:
+		m.tools, m.asked, m.err, m.away, m.quiet = append([]*mcp.Tool{}, found...), time.Now(), nil, pause{}, pause{}
+	case there && m.tools != nil:
+		m.quiet.begin() // the old list goes on being used, and so do its tools
+	default:
+		m.failLocked(withoutAddress(ctx, err))
 	}
 	close(done)
+}
+
+// answered says of a request's failure that it is the server's answer, and not
+// that none came.
+func answered(ctx context.Context, err error) bool {
+	var lost *url.Error
+	return ctx.Err() == nil && !errors.As(err, &lost)
 }
 
 // failLocked notes that the server did not answer, and leaves it alone.
 func (m *mcpServer) failLocked(err error) {
 	m.err = err
-	m.away = time.Now().Add(min(mcpAway<<min(m.failed, 10), mcpAwayMost))
-	m.failed++
+	m.away.begin()
 }
 
 // connect is the connection for a tool's call. A server that failed a moment ago
 // is not tried, and none is waited for long.
 func (m *mcpServer) connect(ctx context.Context) (*mcp.ClientSession, error) {
 	m.mu.Lock()
-	away := m.err != nil && time.Now().Before(m.away)
+	away := m.away.on()
 	m.mu.Unlock()
 	if away {
 		return nil, errAway
@@ -288,7 +316,7 @@ func (m *mcpServer) connect(ctx context.Context) (*mcp.ClientSession, error) {
 	if err != nil && ctx.Err() == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if !time.Now().Before(m.away) { // else another has told it
+		if !m.away.on() { // else another has told it
 			m.failLocked(withoutAddress(within, err))
 		}
 	}

@@ -3,6 +3,8 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -19,6 +21,7 @@ type rig struct {
 	server  *mcp.Server
 	handler http.Handler
 	hangs   atomic.Bool  // takes requests and answers none
+	refuses atomic.Value // func(http.ResponseWriter): how it answers for its list, nil: as it should
 	lists   atomic.Int32 // that were asked for
 	opened  atomic.Int32 // connections
 	closed  atomic.Int32
@@ -48,7 +51,11 @@ func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, req.Context().Err()
 	}
 	w := httptest.NewRecorder()
-	r.handler.ServeHTTP(w, req)
+	if refuse, _ := r.refuses.Load().(func(http.ResponseWriter)); refuse != nil && m.Method == "tools/list" {
+		refuse(w)
+	} else {
+		r.handler.ServeHTTP(w, req)
+	}
 	resp := w.Result()
 	resp.Request = req
 	return resp, nil
@@ -124,6 +131,81 @@ func TestAnMCPServerThatHangsIsWaitedForOnce(t *testing.T) {
 		}
 		r.end(t, d.Servers, 0)
 	})
+}
+
+// Servers that do not answer are waited for together, not one after the other.
+func TestMCPServersAreAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, d, def := newRig(t)
+		r.hangs.Store(true)
+		defs := make([]Definition, 3)
+		for i := range defs {
+			config, err := NewConfig(map[string]any{"url": fmt.Sprintf("https://docs.example.com/%d", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defs[i] = def
+			defs[i].Name, defs[i].Config = fmt.Sprintf("docs%d", i), config
+		}
+		start := time.Now()
+		_, faults := Build(defs, d)
+		if took := time.Since(start); len(faults) != len(defs) || faults.Err() != nil || took != mcpPatience {
+			t.Errorf("%v after %v", faults, took)
+		}
+		r.end(t, d.Servers, mcpClose)
+	})
+}
+
+// A server that is there, but does not tell its list again, goes on being called
+// with the tools that are known, and is asked for the list ever more seldom.
+func TestAnMCPListThatFailsIsNoCallsFailure(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		refuse func(http.ResponseWriter)
+		opened int32
+	}{
+		"429": {func(w http.ResponseWriter) { http.Error(w, "slow down", http.StatusTooManyRequests) }, 1},
+		"500": {func(w http.ResponseWriter) { http.Error(w, "oh no", http.StatusInternalServerError) }, 1},
+		"403": {func(w http.ResponseWriter) { http.Error(w, "not you", http.StatusForbidden) }, 2}, // it ends the session
+		"JSON-RPC": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"oh no"}}`)
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r, d, def := newRig(t)
+				set, faults := Build([]Definition{def}, d)
+				tool, ok := set.Get("search")
+				if !ok {
+					t.Fatal(faults)
+				}
+				r.refuses.Store(c.refuse)
+				time.Sleep(mcpFresh + time.Second)
+				synctest.Wait()
+				if n := r.lists.Load(); n != 2 {
+					t.Fatalf("%d lists", n)
+				}
+				if res := tool.Run(t.Context(), Call{Name: "search", Args: json.RawMessage(`{}`)}); res.Status != OK {
+					t.Errorf("%s %s", res.Status, res.Err)
+				}
+				if n := r.opened.Load(); n != c.opened {
+					t.Errorf("%d connections, want %d", n, c.opened)
+				}
+				if n, took := callStarts(t, d, def); n != 1 || took != 0 {
+					t.Errorf("a new phone call: %d tools after %v", n, took)
+				}
+				synctest.Wait()
+				if n := r.lists.Load(); n != 2 { // not so soon
+					t.Errorf("%d lists", n)
+				}
+				r.end(t, d.Servers, 0)
+			})
+		})
+	}
 }
 
 // A server that begins to hang costs the call that meets it its own timeout, and
