@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,11 @@ func TestValidateTellsEveryProblem(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("nothing about %s in\n%s", want, got)
+		}
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), -0.1} {
+		if err := (&Agent{Name: "a", LLM: LLMConfig{Temperature: &bad}}).Validate(); err == nil {
+			t.Errorf("the temperature %g is taken", bad)
 		}
 	}
 	if err := (&Agent{Name: "a", Language: "en-GB"}).Validate(); err != nil {

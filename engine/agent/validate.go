@@ -113,7 +113,7 @@ func (a *Agent) Problems() []Problem {
 			add(at+".language", fmt.Sprintf("%q is no language tag", p.Language), "write one such as en, en-GB or fr")
 		}
 	}
-	if t := a.LLM.Temperature; t != nil && (*t < 0 || *t > 2) {
+	if t := a.LLM.Temperature; t != nil && !(*t >= 0 && *t <= 2) {
 		add("llm_config.temperature", fmt.Sprintf("the temperature is %g", *t), "use 0 to 2")
 	}
 	if a.LLM.MaxTokens < 0 {

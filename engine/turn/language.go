@@ -24,7 +24,7 @@ func (p *LanguagePolicy) fill() {
 	if p.Span <= 0 {
 		p.Span = 700 * time.Millisecond
 	}
-	if p.Confidence <= 0 {
+	if !(p.Confidence > 0) { // nor NaN
 		p.Confidence = 0.8
 	}
 	if p.Wait <= 0 {

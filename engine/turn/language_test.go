@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -114,4 +115,16 @@ func TestDeafCallEnds_BP3(t *testing.T) {
 	s.want("HangUp{Reason:vendor_failed}")
 	s = start(t, Policy{Silence: time.Minute}, "").on(STTDown{Down: true}).wait(14 * time.Second).on(STTDown{})
 	s.wait(10 * time.Second).not("Kind:goodbye")
+}
+
+// What is no number is no number of a policy either: each has its default.
+func TestAPolicyHasNoNaN(t *testing.T) {
+	t.Parallel()
+	var p Policy
+	p.EOTThreshold, p.Speculation.DiscardLimit, p.LanguageSwitch.Confidence = math.NaN(), math.NaN(), math.NaN()
+	p, want := p.WithDefaults(), Policy{}.WithDefaults()
+	if p.EOTThreshold != want.EOTThreshold || p.Speculation.DiscardLimit != want.Speculation.DiscardLimit ||
+		p.LanguageSwitch.Confidence != want.LanguageSwitch.Confidence {
+		t.Errorf("got %g, %g and %g", p.EOTThreshold, p.Speculation.DiscardLimit, p.LanguageSwitch.Confidence)
+	}
 }

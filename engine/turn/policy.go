@@ -290,7 +290,7 @@ func (p Policy) WithDefaults() Policy {
 	if p.SilenceAgain <= 0 {
 		p.SilenceAgain = p.Silence
 	}
-	if p.EOTThreshold <= 0 {
+	if !(p.EOTThreshold > 0) { // nor NaN
 		p.EOTThreshold = 0.5
 	}
 	p.LanguageSwitch.fill()

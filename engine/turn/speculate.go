@@ -39,7 +39,7 @@ func (s *Speculation) fill() {
 	if s.MaxSpeech <= 0 {
 		s.MaxSpeech = 10 * time.Second
 	}
-	if s.DiscardLimit <= 0 {
+	if !(s.DiscardLimit > 0) { // nor NaN
 		s.DiscardLimit = 0.4
 	}
 	if s.DiscardTurns <= 0 {
