@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,10 +84,6 @@ var hopHeaders = []string{
 	"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer", "Keep-Alive",
 }
 
-// credentialName is a header that holds a credential.
-var credentialName = regexp.MustCompile(
-	`(?i)^(proxy-)?authorization$|(^|-)(api-?key|auth|token|secret|password)($|-)|^cookie$`)
-
 func (c *Checks) headers(key string, kvs []KV) []pair {
 	for i, h := range kvs {
 		n, path := c.Definition.Config.at(key, i), fmt.Sprintf("config.%s[%d].key", key, i)
@@ -102,7 +97,7 @@ func (c *Checks) headers(key string, kvs []KV) []pair {
 			c.Faults.add(n, path, h.Key+" is written by the transport", "leave it out")
 		case !httpguts.ValidHeaderFieldValue(h.Value):
 			c.Faults.add(n, path, "a value with a line break or a control character", "write it in one line")
-		case credentialName.MatchString(h.Key) && h.Value != "" && !strings.Contains(h.Value, "{{"):
+		case isCredential(h.Key, h.Value):
 			c.Faults.add(n, path, "a credential as it is: whoever may read the tool sees it, and exports hold it",
 				"keep it under secrets: and write {{secret.NAME}}").Warning = true
 		}

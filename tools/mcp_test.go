@@ -157,7 +157,7 @@ func TestAgentsWorkWithoutTheirMCPServer(t *testing.T) {
 	closed.Close()
 	for name, text := range map[string]string{
 		"down":      docsOf(closed.URL),
-		"refused":   strings.Replace(docsOf(srv.URL), "Bearer {{secret.docs}}", "Bearer {{secret.docs}}, wrong", 1),
+		"refused":   strings.Replace(docsOf(srv.URL), "Bearer {{secret.docs}}", "Bearer {{secret.docs}}{{secret.docs}}", 1),
 		"forbidden": docsOf("https://192.0.2.1"),
 	} {
 		d := mcpDeps(t)

@@ -1,9 +1,6 @@
 package tools
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "encoding/json"
 
 // Shown is the definition for who may read it and not change it: credentials
 // that stand in its headers and query parameters as they are, and not as
@@ -56,8 +53,7 @@ func (d Definition) Shown() Definition {
 // shownValue is a value without the credential that it is.
 func shownValue(name string, value any) any {
 	text, ok := value.(string)
-	name = strings.ReplaceAll(name, "_", "-")
-	if !ok || text == "" || strings.Contains(text, "{{") || !credentialName.MatchString(name) {
+	if !ok || !isCredential(name, text) {
 		return value
 	}
 	return maskHeader(name, text)

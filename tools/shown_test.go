@@ -2,6 +2,7 @@ package tools_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -25,6 +26,27 @@ func TestShownHidesCredentials(t *testing.T) {
 			`{"webhook_url":"https://x.example","headers":{"Authorization":"canary","Accept":"a/b"},"query_params":[{"key":"api_key","value":"canary"},{"key":"keyword","value":"k"}]}`,
 			`{"headers":{"Accept":"a/b","Authorization":"***"},"query_params":[{"key":"api_key","value":"***"},{"key":"keyword","value":"k"}],"webhook_url":"https://x.example"}`,
 		},
+		{
+			"every name of a credential",
+			`{"headers":{"Ocp-Apim-Subscription-Key":"canary","X-Key":"canary","X-Access-Key":"canary","authToken":"canary",` +
+				`"Idempotency-Key":"i","X-Author":"ann"},"query_params":{"key":"canary","access_key":"canary","clientSecret":"canary"}}`,
+			`{"headers":{"Idempotency-Key":"i","Ocp-Apim-Subscription-Key":"***","X-Access-Key":"***","X-Author":"ann","X-Key":"***",` +
+				`"authToken":"***"},"query_params":{"access_key":"***","clientSecret":"***","key":"***"}}`,
+		},
+		{
+			"a literal beside a placeholder",
+			`{"headers":[{"key":"Authorization","value":"Bearer canary{{agent_id}}"},{"key":"authorization","value":"canary {{agent_id}}"},` +
+				`{"key":"X-Key","value":"{{agent_id}}-canary"},{"key":"Cookie","value":"sid=canary; a={{secret.a}}"}]}`,
+			`{"headers":[{"key":"Authorization","value":"Bearer ***"},{"key":"authorization","value":"***"},` +
+				`{"key":"X-Key","value":"***"},{"key":"Cookie","value":"***"}]}`,
+		},
+		{
+			"placeholders alone",
+			`{"headers":[{"key":"Authorization","value":"Bearer {{secret.crm}}"},{"key":"X-Auth","value":"{{secret.user}}:{{ secret.word }}"},` +
+				`{"key":"Cookie","value":"sid={{secret.sid}}; a={{secret.a}}"},{"key":"X-Key","value":"Api-Key {{secret.crm}}"}]}`,
+			`{"headers":[{"key":"Authorization","value":"Bearer {{secret.crm}}"},{"key":"X-Auth","value":"{{secret.user}}:{{ secret.word }}"},` +
+				`{"key":"Cookie","value":"sid={{secret.sid}}; a={{secret.a}}"},{"key":"X-Key","value":"Api-Key {{secret.crm}}"}]}`,
+		},
 		{"a client secret", `{"hsmeta":{"uid":"a"},"client_secret":"canary"}`, `{"client_secret":"***","hsmeta":{"uid":"a"}}`},
 		{"nothing to hide", `{"url":"https://x.example","method":"GET"}`, `{"url":"https://x.example","method":"GET"}`},
 	} {
@@ -38,6 +60,26 @@ func TestShownHidesCredentials(t *testing.T) {
 		}
 		if was, err := json.Marshal(d.Config); err != nil || string(was) != tc.config {
 			t.Errorf("%s: the definition was changed to %s, %v", tc.name, was, err)
+		}
+	}
+}
+
+// What is hidden from readers is advised against, and nothing else.
+func TestCredentialsAreAdvisedAgainst(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]bool{
+		`{key: Ocp-Apim-Subscription-Key, value: plain}`:            true,
+		`{key: X-Key, value: plain}`:                                true,
+		`{key: Authorization, value: "Bearer sk-live{{agent_id}}"}`: true,
+		`{key: Authorization, value: "Bearer {{secret.crm_key}}"}`:  false,
+		`{key: Idempotency-Key, value: plain}`:                      false,
+		`{key: X-Team, value: plain}`:                               false,
+	} {
+		d := define(t, `{name: x, description: d, tool_type: http_request,
+			config: {url: "https://x.example", method: GET, headers: [`+header+`]}}`)
+		faults := d.Validate(deps(t))
+		if got := strings.Contains(fmt.Sprint(faults), "a credential as it is"); got != want || faults.Err() != nil {
+			t.Errorf("%s: %v", header, faults)
 		}
 	}
 }

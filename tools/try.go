@@ -3,9 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -125,18 +123,4 @@ func mask(s string, secrets []string) string {
 		}
 	}
 	return s
-}
-
-// maskHeader hides credentials that stand in a definition as they are; of
-// "Bearer x" the scheme is kept.
-func maskHeader(name, value string) string {
-	n := strings.ToLower(name)
-	if n == "idempotency-key" || !slices.ContainsFunc([]string{"auth", "key", "token", "secret", "cookie", "password"},
-		func(part string) bool { return strings.Contains(n, part) }) {
-		return value
-	}
-	if scheme, _, ok := strings.Cut(value, " "); ok && http.CanonicalHeaderKey(name) == "Authorization" {
-		return scheme + " ***"
-	}
-	return "***"
 }
