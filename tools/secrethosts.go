@@ -3,8 +3,10 @@ package tools
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -39,23 +41,73 @@ func (d Deps) mayCarry(tool, rawURL string, named []string) error {
 	return nil
 }
 
-// isHost says whether a URL is of a host: a name, name:port, or *.domain for all
-// below a domain.
+// isHost says whether a URL is of a host, as CheckSecretHost takes it.
 func isHost(host string, u *url.URL) bool {
-	host = strings.ToLower(host)
-	name := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if domain, ok := strings.CutPrefix(host, "*"); ok {
-		return strings.HasPrefix(domain, ".") && strings.HasSuffix(name, domain) && len(name) > len(domain)
+	h, ok := readSecretHost(host)
+	if !ok {
+		return false
 	}
-	return host == name || host == name+":"+u.Port()
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	if h.port != "" && h.port != port {
+		return false
+	}
+	name := hostName(u)
+	if h.below {
+		return strings.HasSuffix(name, "."+h.name) && len(name) > len(h.name)+1
+	}
+	return name == h.name
+}
+
+// secretHost is an entry of a secret's hosts.
+type secretHost struct {
+	name  string // in lower case, without brackets
+	port  string // "": any
+	below bool   // all below the domain, and not itself
+}
+
+// readSecretHost reads a name, name:port, *.domain or *.domain:port; an IPv6
+// address with a port has brackets.
+func readSecretHost(text string) (h secretHost, ok bool) {
+	text, h.below = strings.CutPrefix(text, "*.")
+	if addr, err := netip.ParseAddr(text); err == nil && !h.below {
+		h.name = addr.String()
+		return h, true
+	}
+	u, err := url.Parse("//" + text)
+	if err != nil || u.Host != text || strings.HasSuffix(text, ":") {
+		return h, false
+	}
+	h.name, h.port = hostName(u), u.Port()
+	if n, err := strconv.Atoi(h.port); h.port != "" && (err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != h.port) {
+		return h, false
+	}
+	_, err = netip.ParseAddr(h.name)
+	isAddr := err == nil
+	switch {
+	case h.name == "", strings.HasPrefix(h.name, "."), strings.ContainsAny(h.name, "*@% "), isAddr && h.below:
+		return h, false
+	}
+	return h, isAddr || !strings.Contains(h.name, ":")
+}
+
+// hostName is the host of a URL in one spelling.
+func hostName(u *url.URL) string {
+	name := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.String()
+	}
+	return name
 }
 
 // CheckSecretHost says what is wrong with an entry of a secret's hosts, "" for
 // nothing.
 func CheckSecretHost(host string) string {
-	name := strings.TrimPrefix(host, "*.")
-	if name == "" || strings.ContainsAny(name, "*/@ ") || strings.HasPrefix(name, ".") {
-		return fmt.Sprintf("%q is no host: write crm.example.com, crm.example.com:8443 or *.example.com", host)
+	if _, ok := readSecretHost(host); !ok {
+		return fmt.Sprintf("%q is no host: write crm.example.com, crm.example.com:8443, *.example.com, *.example.com:8443, "+
+			"10.0.0.1 or [::1]", host)
 	}
 	return ""
 }

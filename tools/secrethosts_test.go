@@ -99,9 +99,44 @@ func TestHostsOfASecret(t *testing.T) {
 		"crm.example.com": true, "crm.example.com:8443": true, "*.example.com": true, "10.0.0.1": true,
 		"": false, "*": false, "*.": false, "https://crm.example.com": false, "crm.example.com/x": false,
 		"a.*.com": false, "a b": false, "*..com": false,
+		"*.example.com:8443": true, "[::1]": true, "[::1]:8443": true, "::1": true, "crm.example.com:": false,
+		"crm.example.com:0": false, "crm.example.com:99999": false, "crm.example.com:https": false, "a@b": false,
+		"*.[::1]": false, "[::1": false, "a?b": false, "*.10.0.0.1": false,
 	} {
 		if fault := tools.CheckSecretHost(host); (fault == "") != ok {
 			t.Errorf("%q: %q", host, fault)
+		}
+	}
+}
+
+// SEC-10: every host that is taken is one that a URL can have, whatever its
+// spelling, and no other.
+func TestAHostMatchesItsURLs_SEC10(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		host, url string
+		ok        bool
+	}{
+		{"crm.example.com:443", "https://crm.example.com", true},
+		{"crm.example.com:443", "https://crm.example.com:443", true},
+		{"crm.example.com:443", "http://crm.example.com", false},
+		{"crm.example.com:80", "http://crm.example.com", true},
+		{"crm.example.com:8443", "https://crm.example.com", false},
+		{"CRM.example.com.", "https://crm.EXAMPLE.com./a", true},
+		{"*.example.com:8443", "https://a.example.com:8443", true},
+		{"*.example.com:8443", "https://a.example.com", false},
+		{"*.example.com:8443", "https://example.com:8443", false},
+		{"*.example.com:443", "https://a.example.com", true},
+		{"*.example.com", "https://a.b.example.com:9", true},
+		{"*.example.com", "https://badexample.com", false},
+		{"[::1]", "https://[::1]/x", true},
+		{"[0:0::1]:8443", "https://[::1]:8443", true},
+		{"::1", "https://[::1]:8443", true},
+		{"[::1]:8443", "https://[::1]", false},
+	} {
+		d := tools.Deps{SecretHosts: func(string) []string { return []string{tc.host} }}
+		if err := tools.MayCarry(d, tc.url); (err == nil) != tc.ok {
+			t.Errorf("%s for %s: %v", tc.host, tc.url, err)
 		}
 	}
 }
