@@ -323,6 +323,9 @@ func TestASecretHasItsHosts(t *testing.T) {
 		`key: {value: abc}`:                          "abc true []",
 		`key: {value: abc, host: [crm.example.com]}`: "unknown field",
 		`key: {value: abc, hosts: ["https://x.y"]}`:  "is no host",
+		`key: {hosts: [crm.example.com]}`:            "[1:16] a secret without a value: write {value: ..., hosts: [...]}",
+		`key: {}`:                                    "a secret without a value",
+		`key: {value: "", hosts: [crm.example.com]}`: " true [crm.example.com]",
 	} {
 		var c Config
 		err := yaml.Unmarshal([]byte("secrets: {"+text+"}"), &c)

@@ -1,7 +1,7 @@
 package configs
 
 import (
-	"errors"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -25,7 +25,8 @@ var _ yaml.NodeUnmarshaler = (*Secret)(nil)
 
 // UnmarshalYAML takes either form.
 func (s *Secret) UnmarshalYAML(n ast.Node) error {
-	if _, ok := yamlfault.Pairs(n); !ok {
+	pairs, ok := yamlfault.Pairs(n)
+	if !ok {
 		return yaml.NodeToValue(n, &s.Value)
 	}
 	type plain Secret // without this method
@@ -37,8 +38,9 @@ func (s *Secret) UnmarshalYAML(n ast.Node) error {
 			return &yaml.SyntaxError{Message: "hosts: " + fault, Token: n.GetToken()}
 		}
 	}
-	if s.Value == "" && s.Hosts == nil {
-		return errors.New("a secret without a value: write {value: ..., hosts: [...]}")
+	valued := func(p *ast.MappingValueNode) bool { return yamlfault.Key(p) == "value" }
+	if s.Value == "" && !slices.ContainsFunc(pairs, valued) {
+		return &yaml.SyntaxError{Message: "a secret without a value: write {value: ..., hosts: [...]}", Token: n.GetToken()}
 	}
 	return nil
 }
