@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -205,11 +206,22 @@ func (s *Server) createKey(ctx context.Context, in *struct{ Body APIKeyInput }) 
 		return nil, kept(err, "key")
 	}
 	if err := s.loadKeys(ctx); err != nil {
-		return nil, err
+		return nil, s.withdraw(ctx, k.ID, err)
 	}
 	v := keyView(k)
 	v.Key = secret
 	return &object[APIKey]{Location: "/v1/api-keys/" + k.ID, Body: v}, nil
+}
+
+// withdraw deletes a key that was just made: its characters are shown with the
+// answer alone, and there is none.
+func (s *Server) withdraw(ctx context.Context, id string, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
+	defer cancel()
+	if err := s.cfg.KeyStore.DeleteKey(ctx, id); err != nil {
+		return internal(errors.Join(cause, fmt.Errorf("api: key %s, which nobody has, stays: delete it: %w", id, err)))
+	}
+	return internal(cause)
 }
 
 func (s *Server) changeKey(ctx context.Context, in *keyChange) (*body[APIKey], error) {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/patchcord/patchcord/store"
 )
@@ -240,4 +243,52 @@ func TestKeysThatAnotherProcessEnds(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// unread are keys that cannot be read again once one was made.
+type unread struct {
+	KeyStore
+
+	made, stuck bool
+}
+
+func (u *unread) AddKey(ctx context.Context, k store.Key) (store.Key, error) {
+	u.made = true
+	return u.KeyStore.AddKey(ctx, k)
+}
+
+func (u *unread) Keys(ctx context.Context) ([]store.Key, error) {
+	if u.made {
+		return nil, errors.New("the disk is gone")
+	}
+	return u.KeyStore.Keys(ctx)
+}
+
+func (u *unread) DeleteKey(ctx context.Context, id string) error {
+	if u.stuck {
+		return errors.New("the disk is gone")
+	}
+	return u.KeyStore.DeleteKey(ctx, id)
+}
+
+// SEC-13: a key whose characters nobody was shown is none; where it stays, the
+// log says which to delete.
+func TestAKeyThatIsNotShownIsNotKept(t *testing.T) {
+	t.Parallel()
+	for _, stuck := range []bool{false, true} {
+		core, logs := observer.New(zap.ErrorLevel)
+		f := newFixture(t, func(c *Config) { c.KeyStore, c.Log = &unread{KeyStore: c.KeyStore, stuck: stuck}, zap.New(core) })
+		if a := f.do("POST", "/v1/api-keys", `{"name":"crm","scopes":["calls:read"]}`); a.StatusCode != 500 {
+			t.Errorf("%d %s", a.StatusCode, a.text)
+		}
+		kept, err := f.store.Keys(t.Context())
+		if err != nil || (len(kept) == 1) != stuck {
+			t.Errorf("%+v, %v", kept, err)
+		}
+		for _, k := range kept {
+			if told := fmt.Sprint(logs.All()); !strings.Contains(told, "key "+k.ID) {
+				t.Errorf("log: %s", told)
+			}
+		}
+	}
 }
