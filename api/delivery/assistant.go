@@ -70,19 +70,30 @@ func (x asking) ForCall(ctx context.Context, info telephony.Info) (*agent.Agent,
 }
 
 // mostPlans bounds the plans of calls that were never heard of again: they asked,
-// and the engine had no room.
+// and the engine had no room. Beyond it the oldest of those is forgotten.
 const mostPlans = 10000
 
 // planned notes what is to be made of a call, nil to forget it.
 func (d *Deliveries) planned(id telephony.CallID, p *agent.AnalysisPlan) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case p == nil:
-		delete(d.plans, id)
-	case len(d.plans) < mostPlans:
-		d.plans[id] = p
+	if _, again := d.plans[id]; again {
+		d.forgetLocked(slices.Index(d.asked, id))
 	}
+	if p == nil {
+		return
+	}
+	if len(d.asked) >= mostPlans {
+		gone := slices.IndexFunc(d.asked, func(id telephony.CallID) bool { return d.calls[id] == nil })
+		d.forgetLocked(max(gone, 0))
+	}
+	d.plans[id], d.asked = p, append(d.asked, id)
+}
+
+// forgetLocked forgets the i-th plan.
+func (d *Deliveries) forgetLocked(i int) {
+	delete(d.plans, d.asked[i])
+	d.asked = slices.Delete(d.asked, i, i+1)
 }
 
 // assistantAnswer is what came back.

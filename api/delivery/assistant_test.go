@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -178,6 +179,29 @@ func TestAssistantRequestPlan_F13(t *testing.T) {
 	d.planned("0190", nil)
 	if len(d.plans) != 0 {
 		t.Errorf("%d plans are kept", len(d.plans))
+	}
+}
+
+// F-13: calls that asked and never came take no place from those that do.
+func TestPlansOfCallsThatNeverCame_F13(t *testing.T) {
+	t.Parallel()
+	d := New(Config{Agent: func(context.Context, agent.ID) (*agent.Agent, error) { return reception(), nil }})
+	p := &agent.AnalysisPlan{}
+	d.planned("up", p)
+	d.Started(engine.Record{ID: "up"})
+	for i := range mostPlans + 1 {
+		d.planned(telephony.CallID(strconv.Itoa(i)), p)
+	}
+	d.planned("last", p)
+	d.planned("last", p)
+	for id, want := range map[telephony.CallID]bool{"up": true, "last": true, "0": false, "1": false, "2": false, "3": true} {
+		if (d.plans[id] != nil) != want {
+			t.Errorf("the plan of %s is kept: %t", id, !want)
+		}
+	}
+	d.planned("up", nil)
+	if len(d.plans) != mostPlans-1 || len(d.asked) != len(d.plans) {
+		t.Errorf("%d plans of %d calls", len(d.plans), len(d.asked))
 	}
 }
 

@@ -76,6 +76,7 @@ type Deliveries struct {
 	mu    sync.Mutex                               // guards what follows
 	calls map[telephony.CallID]*hearers            // those that are up
 	plans map[telephony.CallID]*agent.AnalysisPlan // of calls that have one of their own
+	asked []telephony.CallID                       // those of plans, the oldest first
 }
 
 // hearers are who hears of a call.
