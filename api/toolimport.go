@@ -133,6 +133,9 @@ func readImport(sent []byte) (*importing, error) {
 	}
 	for _, d := range in.Tools {
 		d.ID = "" // of the platform that it comes from
+		if d.Name == "" && d.Type != tools.ExtractVariable {
+			d.Name = string(d.Type) // as a call names a built-in
+		}
 		r.tools = append(r.tools, store.Tool{Definition: d})
 	}
 	return r, nil
@@ -156,23 +159,15 @@ func (s *Server) settle(ctx context.Context, r *importing, replace bool) error {
 	first := map[string]string{}
 	for i := range r.tools {
 		t, at := &r.tools[i], r.at[i]
-		if before, twice := first[t.Name]; twice {
-			r.wrong(at, "name", "a second tool of this name (the first is "+before+")", "rename one of them")
-			continue
-		}
-		first[t.Name] = param(at)
-		switch was, err := s.cfg.Objects.Tool(ctx, t.Name); {
-		case errors.Is(err, store.ErrNotFound), err == nil && was.Name != t.Name: // an id is no name
-		case err != nil:
-			return internal(err)
-		case !replace:
-			r.conflicts++
-			r.wrong(at, "name", "there is a tool of this name already", "rename it, or replace that one with ?replace=true")
-			continue
-		default:
-			t.ID, t.Revision = was.ID, was.Revision
-			if err := succeed(&was.Definition, &t.Definition); err != nil {
-				r.wrong(at, "", err.Error(), "")
+		if t.Name != "" { // an extraction may be without: a call names it by its variable
+			if before, twice := first[t.Name]; twice {
+				r.wrong(at, "name", "a second tool of this name (the first is "+before+")", "rename one of them")
+				continue
+			}
+			first[t.Name] = param(at)
+			if ok, err := s.place(ctx, r, i, replace); err != nil {
+				return err
+			} else if !ok {
 				continue
 			}
 		}
@@ -187,6 +182,28 @@ func (s *Server) settle(ctx context.Context, r *importing, replace bool) error {
 		return &Problem{Status: http.StatusConflict, Faults: r.faults}
 	}
 	return &Problem{Status: http.StatusUnprocessableEntity, Faults: r.faults}
+}
+
+// place gives a tool the place of the one of its name; false: it may not have it.
+func (s *Server) place(ctx context.Context, r *importing, i int, replace bool) (bool, error) {
+	t, at := &r.tools[i], r.at[i]
+	was, err := s.cfg.Objects.Tool(ctx, t.Name)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && was.Name != t.Name: // an id is no name
+		return true, nil
+	case err != nil:
+		return false, internal(err)
+	case !replace:
+		r.conflicts++
+		r.wrong(at, "name", "there is a tool of this name already", "rename it, or replace that one with ?replace=true")
+		return false, nil
+	}
+	t.ID, t.Revision = was.ID, was.Revision
+	if err := succeed(&was.Definition, &t.Definition, r.form); err != nil {
+		r.wrong(at, "", err.Error(), "")
+		return false, nil
+	}
+	return true, nil
 }
 
 // checkImport checks one tool; what the reading of the file has told already is
@@ -215,13 +232,17 @@ func (r *importing) wrong(at, field, what, do string) {
 }
 
 // succeed lets a tool take another's place: what is promised of a published
-// action stays, and its version goes on (H-19).
-func succeed(was, next *tools.Definition) error {
+// action stays, and its version goes on (H-19). HubSpot's own file is silent on
+// what stands beside the action, which stays; our own form says it.
+func succeed(was, next *tools.Definition, form string) error {
 	if was.Dialect != "hubspot" || next.Dialect != "hubspot" {
 		return nil
 	}
 	if err := wire.HubSpotCompatible(was, next); err != nil {
 		return err
 	}
-	return wire.HubSpotNext(was, next)
+	if form == "hubspot" {
+		return wire.HubSpotNext(was, next)
+	}
+	return wire.HubSpotVersion(was, next)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,6 +179,81 @@ func TestImportReplaces(t *testing.T) {
 	}
 	if a := f.do("POST", path+"?dry_run=true", again, "Idempotency-Key", "k"); a.StatusCode != 422 || a.problem(t) != "idempotency_key_reused" {
 		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+}
+
+// A built-in without a name goes by its type, and takes no other's place; an
+// extraction without one goes by its variable.
+func TestImportOfBuiltInsWithoutNames(t *testing.T) {
+	t.Parallel()
+	f := importFixture(t)
+	const path = "/v1/tools/import"
+	var other Tool
+	f.do("POST", "/v1/tools", `{"tool_type":"transfer_call","config":{"phone_number":"+491234567"}}`).into(t, &other)
+	body := `[{"tool_type":"end_call"},{"tool_type":"play_tone","config":{"dtmf_digit":"1"}},
+		{"tool_type":"extract_variable","config":{"variable_name":"a","variable_type":"custom"}},
+		{"tool_type":"extract_variable","config":{"variable_name":"b","variable_type":"custom"}}]`
+	var first, again ToolImport
+	a := f.do("POST", path, body)
+	a.into(t, &first)
+	if a.StatusCode != 201 || first.names() != "create:end_call create:play_tone create: create:" {
+		t.Fatalf("%d %s", a.StatusCode, a.text)
+	}
+	if a := f.do("POST", path, `[{"tool_type":"end_call"}]`); a.StatusCode != 409 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+	f.do("POST", path+"?replace=true", `[{"tool_type":"end_call"}]`).into(t, &again)
+	if again.names() != "replace:end_call" || again.Data[0].ID != first.Data[0].ID {
+		t.Errorf("%+v", again)
+	}
+	if kept, err := f.store.Tool(t.Context(), other.ID); err != nil || kept.Type != other.Type || kept.Revision != 1 {
+		t.Errorf("another is %+v, %v", kept, err)
+	}
+	if a := f.do("POST", path, `[{"tool_type":"end_call"},{"tool_type":"end_call"}]`); a.StatusCode != 422 && a.StatusCode != 409 {
+		t.Errorf("%d %s", a.StatusCode, a.text)
+	}
+}
+
+// H-19: an action in our own form says what stands beside it; its version goes
+// on. HubSpot's file says nothing of that, and leaves it.
+func TestImportOfAnActionInOurForm_H19(t *testing.T) {
+	t.Parallel()
+	f := importFixture(t)
+	const path = "/v1/tools/import?replace=true"
+	action := recordedTool(t, "hubspot/book-slot-hsmeta.json")
+	ours := func(beside string) string {
+		return `{"name":"book_slot","tool_type":"webhook","dialect":"hubspot"` + beside + `,"hsmeta":` + action + `}}`
+	}
+	for i, tc := range []struct{ body, secret, signature, enabled string }{
+		{ours(`,"config":{"client_secret":"{{secret.hubspot}}","signature":"v1"`), "{{secret.hubspot}}", "v1", "true"},
+		{ours(`,"is_enabled":false,"config":{"client_secret":"{{secret.crm}}","signature":"v3","version":1`), "{{secret.crm}}", "v3", "false"},
+		{action, "{{secret.crm}}", "v3", "false"},
+		{ours(`,"config":{"client_secret":"{{secret.hubspot}}"`), "{{secret.hubspot}}", "", "true"},
+	} {
+		if a := f.do("POST", path, tc.body); a.StatusCode != 201 {
+			t.Fatalf("%d: %d %s", i, a.StatusCode, a.text)
+		}
+		kept, err := f.store.Tool(t.Context(), "book_slot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Secret    string `yaml:"client_secret"`
+			Signature string `yaml:"signature"`
+			Version   int    `yaml:"version"`
+			Meta      any    `yaml:"hsmeta"`
+		}
+		if fs := kept.Config.Decode(&got); fs != nil {
+			t.Fatal(fs)
+		}
+		want := i + 1
+		if i == 0 {
+			want = 0 // not told: 1
+		}
+		if got.Secret != tc.secret || got.Signature != tc.signature || got.Version != want ||
+			strconv.FormatBool(kept.IsEnabled()) != tc.enabled {
+			t.Errorf("%d: %+v, enabled %t", i, got, kept.IsEnabled())
+		}
 	}
 }
 

@@ -447,6 +447,21 @@ func HubSpotNext(old, next *tools.Definition) error {
 	return err
 }
 
+// HubSpotVersion gives a definition the version that follows another's, and
+// leaves the rest of it as it is (H-19).
+func HubSpotVersion(old, next *tools.Definition) error {
+	var before hubSpotConfig
+	if fs := old.Config.Decode(&before); fs != nil {
+		return fs.Err()
+	}
+	config, err := next.Config.With("version", "version", strconv.AppendInt(nil, int64(max(1, before.Version)+1), 10))
+	if err != nil {
+		return err
+	}
+	next.Config = config
+	return nil
+}
+
 func metaNode(d *tools.Definition) ast.Node {
 	var cfg hubSpotConfig
 	if d.Config.Decode(&cfg) != nil {
