@@ -88,8 +88,8 @@ func (s *Store) tellDropped(told Queued) Queued {
 	}
 	if n.WebhooksDropped > told.WebhooksDropped {
 		s.log.Error("webhooks dropped: too many wait for the store",
-			zap.Uint64("webhooks", n.WebhooksDropped-told.WebhooksDropped), zap.Uint64("in_all", n.WebhooksDropped), zap.Int("waiting_bytes", n.WebhookBytes),
-			zap.String("latest_call_id", n.Latest))
+			zap.Uint64("webhooks", n.WebhooksDropped-told.WebhooksDropped), zap.Uint64("in_all", n.WebhooksDropped),
+			zap.Int("waiting_bytes", n.WebhookBytes), zap.String("latest_call_id", n.Latest))
 	}
 	return n
 }

@@ -312,7 +312,7 @@ func (m *mcpServer) connect(ctx context.Context) (*mcp.ClientSession, error) {
 	}
 	within, cancel := context.WithTimeout(ctx, mcpConnect)
 	defer cancel()
-	session, err := m.dial(within)
+	session, err := m.wait(within)
 	if err != nil && ctx.Err() == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -321,6 +321,26 @@ func (m *mcpServer) connect(ctx context.Context) (*mcp.ClientSession, error) {
 		}
 	}
 	return session, err
+}
+
+// wait is dial for one who goes when ctx ends: the library tells a server that it
+// is given up, and waits for that.
+func (m *mcpServer) wait(ctx context.Context) (*mcp.ClientSession, error) {
+	var session *mcp.ClientSession
+	var err error
+	done := make(chan struct{}) // closed when both are set
+	if !m.all.begin(func() {
+		session, err = m.dial(ctx)
+		close(done)
+	}) {
+		return nil, errAway
+	}
+	select {
+	case <-done:
+		return session, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // dial is the connection, made where there is none.

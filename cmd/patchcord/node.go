@@ -288,11 +288,11 @@ func (n *node) gauges() {
 		func(q store.Queued) float64 { return float64(q.Records + q.Events + q.Webhooks) })
 	queue("store_queued_webhook_bytes", "Memory of the webhooks among them.",
 		func(q store.Queued) float64 { return float64(q.WebhookBytes) })
-	queue("store_events_dropped", "Events that were too many to wait for the disk, since the start.",
+	queue("store_events_dropped", "Events that were too many to wait for the disk.",
 		func(q store.Queued) float64 { return float64(q.EventsDropped) })
-	queue("store_webhooks_dropped", "Webhooks that were too many to wait for the disk and are never sent, since the start.",
+	queue("store_webhooks_dropped", "Webhooks that were too many to wait for the disk: they are never sent.",
 		func(q store.Queued) float64 { return float64(q.WebhooksDropped) })
-	queue("store_refused", "Records, events and webhooks that the database takes at no time, since the start.",
+	queue("store_refused", "Records, events and webhooks that the database takes at no time.",
 		func(q store.Queued) float64 { return float64(q.Refused) })
 }
 
