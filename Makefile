@@ -9,13 +9,18 @@ COMMANDS  := patchcord localspeech callprobe
 E2E       := $(GO) test -tags e2e -count=1 -timeout 25m ./internal/e2e/
 SPEECH    := libflite1 libpocketsphinx3 pocketsphinx-en-us
 
+# Many tests of these keep real time on real sockets: one package at a time.
+TIMED     := ./cmd/... ./telephony/... ./internal/load
+UNTIMED    = $$($(GO) list ./... | grep -vE '/(cmd|telephony|internal/load)(/|$$)')
+
 LINT      ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4
+SBOM      ?= $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 bin -json -std -version '$(VERSION)'
 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test pg race fuzz e2e acoustic interop bench lint vuln release speech
+.PHONY: help demo run build test pg race fuzz e2e acoustic interop bench lint vuln sbom release speech
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */\1\t/' | \
@@ -32,19 +37,28 @@ build: ## the commands, into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
 
 test: ## all tests that need nothing but Go; what needs more is skipped by name
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test $(TESTFLAGS) $(UNTIMED)
+	$(GO) test -p 1 $(TESTFLAGS) $(TIMED)
 
 pg: ## the tests of the store on PostgreSQL too, on a server of their own (needs postgresql)
 	.ci/postgres $(GO) test $(TESTFLAGS) ./store/...
 
 race: ## the same tests under the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(UNTIMED)
+	CGO_ENABLED=1 $(GO) test -race -p 1 $(TESTFLAGS) $(TIMED)
 
+# A package is built and linked once for all its targets.
 fuzz: ## every fuzz target for FUZZTIME (10s)
-	@grep -rHoE '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sort | { while IFS=: read -r file fn; do \
-		echo "fuzz $$(dirname $$file) $${fn#func }"; \
-		$(GO) test -run '^$$' -fuzz "^$${fn#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || bad=1; \
-	done; exit $${bad:-0}; }
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	for dir in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		$(GO) test -c -fuzz . -o "$$tmp/fuzz" "$$dir" || { bad=1; continue; }; \
+		known=$$($(GO) env GOCACHE)/fuzz/$$($(GO) list "$$dir"); \
+		for fn in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | cut -c6-); do \
+			echo "fuzz $$dir $$fn"; \
+			(cd "$$dir" && "$$tmp/fuzz" -test.run '^$$' -test.fuzz "^$$fn\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzcachedir "$$known") || bad=1; \
+		done; \
+	done; exit $${bad:-0}
 
 # The peers first and by themselves: their tests judge tones for gaps. Of the
 # others three at once: each has two recognisers, and two cores keep up with six.
@@ -56,7 +70,7 @@ acoustic: build ## what noise, coughs, talk and echo do to calls, over tracks of
 	$(E2E) -parallel 4 -timeout 60m -v $(TESTFLAGS) \
 		-run '^Test(Disturbances|MusicAndTalk|Echo|OnsetToSilence|PausesInside)' -track 10m
 
-interop: build ## only the foreign peers of e2e: SIPp, baresip, sipsak, tshark
+interop: build ## only the foreign peers of e2e: SIPp, baresip, sipsak, tshark, Chromium
 	$(E2E) -parallel 4 -run '^TestPeer' -v $(TESTFLAGS)
 
 bench: build ## benchmarks, then the load figures of the engine
@@ -71,9 +85,15 @@ lint: ## golangci-lint at its pinned version (compiled on first use, a few minut
 vuln: ## known vulnerabilities in what is linked (needs the network)
 	$(VULNCHECK) ./...
 
-release: ## static binaries for linux/amd64 and linux/arm64, into dist/
+# CycloneDX, of the binary itself: what is linked, not what go.mod could bring.
+sbom: build ## a bill of materials beside each binary in bin/: modules and their sums (needs the network once)
+	@for c in $(COMMANDS); do $(SBOM) -output bin/$$c.cdx.json bin/$$c || exit 1; done
+	$(GO) test -count=1 -run _SEC17 ./internal/archtest/
+
+release: ## static binaries for linux/amd64 and linux/arm64 with their bills of materials, into dist/
 	@for arch in amd64 arm64; do mkdir -p dist/linux-$$arch && \
-		GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ $(COMMANDS:%=./cmd/%) || exit 1; done
+		GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ $(COMMANDS:%=./cmd/%) || exit 1; \
+		for c in $(COMMANDS); do $(SBOM) -output dist/linux-$$arch/$$c.cdx.json dist/linux-$$arch/$$c || exit 1; done; done
 	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
 
 # The local voice and recogniser are Debian packages, loaded at run time by bin/localspeech.

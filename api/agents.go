@@ -53,12 +53,13 @@ func agentView(a store.Agent) Agent {
 }
 
 // shownAgent is an agent as the caller sees it: who may not change it sees no
-// credentials in its tools (SEC-10).
+// credentials in its webhook and its tools (SEC-10).
 func shownAgent(ctx context.Context, a store.Agent) Agent {
 	v := agentView(a)
 	if caller(ctx).may("agents:write") {
 		return v
 	}
+	v.WebhookURL = tools.MaskURL(v.WebhookURL)
 	v.Tools = slices.Clone(v.Tools)
 	for i, d := range v.Tools {
 		v.Tools[i] = d.Shown()
@@ -115,7 +116,7 @@ func (s *Server) agents() {
 	})
 }
 
-func (s *Server) listAgents(ctx context.Context, in *pageInput) (*body[Page[Agent]], error) {
+func (s *Server) listAgents(ctx context.Context, in *PageQuery) (*body[Page[Agent]], error) {
 	f := store.AgentFilter{Page: in.page()}
 	if who := caller(ctx); len(who.Agents) > 0 {
 		f.IDs = who.Agents

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -24,8 +25,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/engine"
+	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/dialer"
+	"github.com/patchcord/patchcord/telephony/trunk"
 	"github.com/patchcord/patchcord/tools"
 )
 
@@ -35,6 +39,11 @@ type Engine interface {
 	Say(id telephony.CallID, text string) error
 	End(id telephony.CallID, goodbye string) error
 	Mute(id telephony.CallID, on bool) error
+	Inject(id telephony.CallID, text string, respond bool) error
+	Press(id telephony.CallID, keys string) error
+	Transfer(id telephony.CallID, to tools.Transfer) error
+	Whisper(id telephony.CallID, text string, toCaller bool) error
+	Listen(id telephony.CallID) (*engine.Listening, error)
 }
 
 // Gate decides whether a number may be dialled. The error says why not.
@@ -74,13 +83,30 @@ type Config struct {
 	Gate   Gate   // nil: nothing may be dialled
 	Calls  Calls
 	Once   Once
+	// Transients is told of agents of one call alone, before it is placed; may be nil.
+	Transients interface{ Remember(a *agent.Agent) }
 	// Deliveries are the webhooks of calls; nil: their paths are not there.
 	Deliveries Deliveries
 	Hub        *Hub
-	Metrics    *Metrics // nil: nothing is counted, and /metrics is not there
+	// Line tells what is known of a trunk now; nil: nothing.
+	Line    func(telephony.TrunkID) trunk.Status
+	Metrics *Metrics // nil: nothing is counted, and /metrics is not there
 	// Callbacks are results that come later; nil: none are waited for.
 	Callbacks Callbacks
+	Browsers  Browsers     // nil: no calls come from browsers, and their paths are not there
+	Origins   []string     // of other sites' pages that may call: "https://shop.example.com", or "*"
 	Ready     func() error // nil: always
+	Nodes     Nodes        // nil: this is the only process, and /v1/nodes is not there
+	// Recording opens a recording by the path in its call's record; nil: it is a file.
+	// The error is fs.ErrNotExist where there is none.
+	Recording func(ctx context.Context, path string) (io.ReadSeekCloser, error)
+	// Away are parts that are away and that calls go on without; nil: none ever is.
+	Away func() []string
+
+	Campaigns Campaigns       // nil: nobody is called from lists, and their paths are not there
+	Profiles  dialer.Profiles // by the names that campaigns have
+	// News tells those who watch what is asked of a campaign here; nil: the hub alone.
+	News func(dialer.News)
 
 	Knowledge Knowledge // nil: no documents are kept
 	Objects   Objects   // agents, tools, numbers, trunks; a change of them counts for the next call
@@ -111,11 +137,18 @@ type Server struct {
 	mux     *http.ServeMux
 	api     huma.API
 	handler http.Handler
+	mounted []string // patterns of Mount
 	limiter *limiter
+	tickets *tickets
+	passes  *passes
+	ears    sync.WaitGroup        // those who listen in to calls
 	uploads chan struct{}         // mostUploads places
+	imports chan struct{}         // mostImports places
 	writes  sync.Mutex            // one change at a time reads what it changes, and writes it
 	known   atomic.Pointer[[]Key] // those of the configuration and those made since
 	keyed   atomic.Bool           // there is a key, or was one since the start
+	// lookAtKeys holds a token where another node changed keys; capacity 1.
+	lookAtKeys chan struct{}
 
 	closeOnce sync.Once
 	closing   chan struct{} // closed when streams must end
@@ -144,13 +177,19 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, mux: http.NewServeMux(), limiter: newLimiter(),
-		closing: make(chan struct{}), uploads: make(chan struct{}, mostUploads),
+		cfg: cfg, log: cfg.Log, mux: http.NewServeMux(), limiter: newLimiter(), closing: make(chan struct{}),
+		uploads: make(chan struct{}, mostUploads), imports: make(chan struct{}, mostImports),
+		lookAtKeys: make(chan struct{}, 1),
+	}
+	s.tickets, s.passes = newTickets(s.process()), newPasses(s.process())
+	if err := s.answerOthers(); err != nil {
+		return nil, err
 	}
 	if err := s.loadKeys(context.Background()); err != nil {
 		return nil, err
 	}
 	s.tellKeys()
+	s.hearOfKeys()
 	s.api = humago.New(s.mux, s.huma())
 	describe(s.api.OpenAPI().Components.Schemas)
 	s.api.UseMiddleware(s.audit, s.authorize, s.limit, s.text, s.idempotent)
@@ -173,6 +212,8 @@ func (s *Server) huma() huma.Config {
 		{"agents", "Who answers: prompt, voice, model, flow, and the tools of their own"},
 		{"tools", "Tools that agents share"},
 		{"calls", "Calls placed, listed, watched, controlled and counted"},
+		{"campaigns", "Lists of people who are called"},
+		{"dnc", "Who is not to be called"},
 		{"numbers", "Who answers which number"},
 		{"trunks", "Carriers and telephone systems"},
 		{"api-keys", "Who may use this"},
@@ -192,9 +233,12 @@ func (s *Server) huma() huma.Config {
 
 func (s *Server) routes() {
 	s.health()
+	s.nodes()
 	s.metrics()
 	s.calls()
+	s.web()
 	s.control()
+	s.listening()
 	s.events()
 	s.agents()
 	s.deliveries()
@@ -205,6 +249,7 @@ func (s *Server) routes() {
 	s.toolImport()
 	s.numbers()
 	s.trunks()
+	s.campaigns()
 	s.versions()
 	s.stats()
 	s.keys()
@@ -212,11 +257,16 @@ func (s *Server) routes() {
 	s.flireo()
 	s.callbacks()
 	s.docs()
+	s.talk()
 }
 
-// Mount adds a handler of another package, such as the browser phone's. It
-// checks its own callers.
-func (s *Server) Mount(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+// Mount adds a handler of another package, such as that of carriers' streams. It
+// checks its own callers, and those may be elsewhere where the API has no key.
+// It is called before Serve.
+func (s *Server) Mount(pattern string, h http.Handler) {
+	s.mux.Handle(pattern, h)
+	s.mounted = append(s.mounted, pattern)
+}
 
 // Handler is the whole API.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -252,6 +302,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, e)
 	}
+	s.ears.Wait() // Shutdown knows nothing of their connections
 	return err
 }
 

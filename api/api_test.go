@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/dialer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +44,7 @@ func TestACallIsPlaced(t *testing.T) {
 	if a = f.do("GET", a.Header.Get("Location"), ""); a.StatusCode != 200 {
 		t.Errorf("the call cannot be read at once: %d %s", a.StatusCode, a.text)
 	}
-	if a = f.do("POST", "/v1/calls", `{"agent_id":"support","to":"+49","ring_timeout":45.5,"amd":true}`); a.StatusCode != 201 || f.engine.dialed[1].RingTimeout != 45500*time.Millisecond || !*f.engine.dialed[1].AMD {
+	if a = f.do("POST", "/v1/calls", `{"agent_id":"support","to":"+49","ring_timeout":45.5,"amd":true,"anonymous":true}`); a.StatusCode != 201 || !f.engine.dialed[1].Anonymous || f.engine.dialed[1].RingTimeout != 45500*time.Millisecond || !*f.engine.dialed[1].AMD {
 		t.Errorf("%d %s %v", a.StatusCode, a.text, f.engine.dialed)
 	}
 }
@@ -58,7 +60,13 @@ func TestBadRequestsAreTold(t *testing.T) {
 	}{
 		{"nothing", ``, 400, "bad_request", "body is required"},
 		{"no JSON", `{`, 400, "bad_request", ""},
-		{"everything missing", `{}`, 422, "invalid_request", "agent_id"},
+		{"everything missing", `{}`, 422, "invalid_request", "property to"},
+		{"nobody who speaks", `{"to":"+49"}`, 422, "missing_field", "body.agent_id"},
+		{"two who speak", `{"to":"+49","agent_id":"support","agent":{"prompt":"p"}}`, 422, "invalid_request", "body.agent"},
+		{"an agent of this call with a fault", `{"to":"+49","agent":{"prompt":"p","flow":{"nodes":[{}]}}}`, 422, "invalid_request", "body.agent.flow"},
+		{"an agent that is none", `{"to":"+49","agent":["support"]}`, 422, "invalid_request", "body.agent"},
+		{"a header that is not ours to set", `{"agent_id":"support","to":"+49","headers":{"Route":"<sip:a>"}}`, 422, "invalid_request", "X-"},
+		{"a header of two lines", `{"agent_id":"support","to":"+49","headers":{"X-A":"b\r\nVia: c"}}`, 422, "invalid_request", "body.headers"},
 		{"an unknown property", `{"agent_id":"support","to":"+49","amdd":true}`, 422, "invalid_request", "body.amdd"},
 		{"a wrong type", `{"agent_id":"support","to":7}`, 422, "invalid_request", "body.to"},
 		{"an empty number", `{"agent_id":"support","to":""}`, 422, "invalid_request", "body.to"},
@@ -102,12 +110,21 @@ func TestWhatTheEngineRefusesIsTold(t *testing.T) {
 		code   string
 	}{
 		{engine.ErrFull, 503, "no_capacity"},
+		{
+			fmt.Errorf("engine: dial: %w", &telephony.FullError{Trunk: "c", Limit: "max_cps", RetryAfter: 1200 * time.Millisecond}), 503,
+			"no_capacity",
+		},
 		{errors.New("no trunk carries +49"), 422, "not_dialled"},
+		{fmt.Errorf("dial: %w", &dialer.Denied{To: "+49", Why: "dialing.per_day", Spent: true}), 403, "dial_limit"},
 	} {
 		f.engine.call = func(engine.Outbound) (telephony.CallID, error) { return "", tc.err }
 		a := f.do("POST", "/v1/calls", `{"agent_id":"support","to":"+49"}`)
 		if code := a.problem(t); a.StatusCode != tc.status || code != tc.code {
 			t.Errorf("%v: %d %s", tc.err, a.StatusCode, a.text)
+		}
+		var full *telephony.FullError
+		if after := a.Header.Get("Retry-After"); errors.As(tc.err, &full) && after != "2" {
+			t.Errorf("%v: to come again after %q s", tc.err, after)
 		}
 	}
 }
@@ -192,7 +209,7 @@ func TestCallsAreReadBack(t *testing.T) {
 // F-17: the commands of a live call.
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newFixture(t, func(c *Config) { c.Limits.Control = -1 })
 	live, over := f.started("support"), f.started("support")
 	f.ended(over, "support", "")
 	for _, tc := range []struct {
@@ -206,9 +223,18 @@ func TestCommands(t *testing.T) {
 		{live, `{"type":"end-call","message":"Goodbye."}`, 200, ""},
 		{live, `{"type":"mute"}`, 200, ""},
 		{live, `{"type":"mute","on":false}`, 200, ""},
+		{live, `{"type":"inject-context","content":"She is a regular.","trigger_response":true}`, 200, ""},
+		{live, `{"type":"whisper","content":"Offer ten percent."}`, 200, ""},
+		{live, `{"type":"dtmf","digits":"12#"}`, 200, ""},
+		{live, `{"type":"dtmf"}`, 422, "missing_field"},
+		{live, `{"type":"dtmf","digits":"1w2"}`, 422, "invalid_request"},
+		{live, `{"type":"inject-context"}`, 422, "missing_field"},
 		{live, `{"type":"say"}`, 422, "missing_field"},
 		{live, `{"type":"dance"}`, 422, "invalid_request"},
-		{live, `{"type":"transfer","destination":"+49"}`, 501, "not_implemented"},
+		{live, `{"type":"transfer","destination":"+4930","message":"One moment."}`, 200, ""},
+		{live, `{"type":"transfer","destination":"+1900"}`, 403, "destination_not_allowed"},
+		{live, `{"type":"transfer"}`, 422, "missing_field"},
+		{live, `{"type":"listen","to":"sip:boss@example.com"}`, 422, "invalid_request"},
 		{over, `{"type":"end-call"}`, 409, "call_not_active"},
 		{"nobody", `{"type":"end-call"}`, 404, "not_found"},
 	} {
@@ -217,7 +243,8 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: %d %s", tc.body, a.StatusCode, a.text)
 		}
 	}
-	if got := strings.Join(f.engine.said, "|"); got != "say One moment.|end Bye.|end Goodbye.|mute true|mute false" {
+	if got := strings.Join(f.engine.said, "|"); got != "say One moment.|end Bye.|end Goodbye.|mute true|mute false|"+
+		"inject She is a regular. true|whisper Offer ten percent. false|press 12#|transfer +4930 One moment." {
 		t.Errorf("%s", got)
 	}
 	f.engine.live = engine.ErrNoCall

@@ -87,6 +87,7 @@ const (
 	keyOfCaller ctxKey = iota
 	keyOfRequest
 	keyOfAudit
+	keyOfTicket
 )
 
 // caller is who asks.
@@ -123,7 +124,20 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	key := presented(ctx.Header)
+	if page, _ := ctx.Operation().Metadata[ticketKey].(bool); page {
+		if t := s.ticket(ctx.Context(), key); t != nil {
+			who := t.key()
+			audited(ctx.Context(), who.Name)
+			next(huma.WithValue(huma.WithValue(ctx, keyOfCaller, who), keyOfTicket, t))
+			return
+		}
+	}
 	who := s.find(key)
+	if may, _ := ctx.Operation().Metadata[passKey].(bool); may && key == "" {
+		if token := ctx.Query("token"); token != "" {
+			who, key = s.withPass(ctx.Context(), token, ctx.Param("id")), token
+		}
+	}
 	switch p := who.refused(time.Now()); {
 	case s.open():
 		who = local

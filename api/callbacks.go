@@ -6,11 +6,33 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/patchcord/patchcord/tools"
 )
 
 // Callbacks takes the results that endpoints bring later: *tools.Callbacks.
 type Callbacks interface {
 	Complete(id string, result json.RawMessage) bool
+}
+
+// What is asked of the process whose tool waits.
+type (
+	callbackQuestion struct {
+		ID     string          `json:"id"`
+		Result json.RawMessage `json:"result"`
+	}
+	callbackAnswer struct {
+		Taken bool `json:"taken"`
+	}
+)
+
+// complete brings a result to who waits for it, in whichever process.
+func (s *Server) complete(ctx context.Context, id string, result json.RawMessage) bool {
+	if s.cfg.Callbacks != nil && s.cfg.Callbacks.Complete(id, result) {
+		return true
+	}
+	a, _ := askOther[callbackAnswer](ctx, s, madeBy(id, tools.CallbackPrefix), askCallback, callbackQuestion{id, result})
+	return a.Taken
 }
 
 // Completion is a result that is brought later (H-28).
@@ -31,12 +53,12 @@ func (s *Server) callbacks() {
 		Path:    "/automation/v4/actions/callbacks/{callbackId}/complete",
 		Summary: "Bring the result of a tool that was answered with BLOCK", Tags: []string{"calls"},
 		Security: scope("calls:control"), MaxBodyBytes: maxBody, DefaultStatus: http.StatusNoContent,
-	}, func(_ context.Context, in *completionInput) (*struct{}, error) {
+	}, func(ctx context.Context, in *completionInput) (*struct{}, error) {
 		b, err := json.Marshal(in.Body.Outputs)
 		if err != nil {
 			return nil, fail(http.StatusUnprocessableEntity, "", "body.outputFields", "outputFields is no object.").because(err)
 		}
-		if s.cfg.Callbacks == nil || !s.cfg.Callbacks.Complete(in.ID, b) {
+		if !s.complete(ctx, in.ID, b) {
 			return nil, fail(http.StatusNotFound, "not_found", "callbackId",
 				"Nobody waits for this callback: it was completed, its time is over, or its call has ended.")
 		}

@@ -11,7 +11,7 @@ import (
 // control calls.
 func TestCompletedCallbacks_H28(t *testing.T) {
 	t.Parallel()
-	cb := tools.NewCallbacks()
+	cb := tools.NewCallbacks("")
 	f := newFixture(t, func(c *Config) { c.Callbacks = cb })
 	id := cb.ID(tools.Call{ID: "c1"})
 	cb.Expect(id)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"time"
@@ -15,32 +17,7 @@ import (
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
-	"github.com/patchcord/patchcord/telephony/dialer"
 )
-
-// Dial is a call to place.
-type Dial struct {
-	AgentID     string         `json:"agent_id" minLength:"1" maxLength:"255" doc:"Who speaks" example:"support"`
-	To          string         `json:"to" minLength:"1" maxLength:"255" doc:"E.164, or a SIP URI" example:"+4930123456"`
-	From        string         `json:"from,omitempty" maxLength:"255" doc:"Caller ID; the trunk's where none is given"`
-	Trunk       string         `json:"trunk,omitempty" maxLength:"255"`
-	Variables   map[string]any `json:"variables,omitempty" doc:"For the prompt and the tools, as {{name}}"`
-	RingTimeout Seconds        `json:"ring_timeout,omitempty" doc:"Give up after this time; 60 s where none is given, 5 min at most"`
-	AMD         *bool          `json:"amd,omitempty" doc:"Whether it is told who answers, a person or a machine; as the agent has it where it is not said"`
-}
-
-// Dialed is a call on its way.
-type Dialed struct {
-	ID     string `json:"id" format:"uuid"`
-	Status string `json:"status" enum:"dialing"`
-}
-
-type dialInput struct{ Body Dial }
-
-type dialOutput struct {
-	Location string `header:"Location"`
-	Body     Dialed
-}
 
 type idInput struct {
 	ID string `path:"id" maxLength:"64" doc:"Id of the call"`
@@ -99,73 +76,6 @@ func (s *Server) calls() {
 		}},
 	}, s.recording)
 }
-
-// dial places a call, if everything allows it.
-func (s *Server) dial(ctx context.Context, in *dialInput) (*dialOutput, error) {
-	if ring := time.Duration(in.Body.RingTimeout); ring < 0 || ring > 5*time.Minute {
-		return nil, fail(http.StatusUnprocessableEntity, "", "body.ring_timeout", "A call may ring for 5 minutes at most.")
-	}
-	d := in.Body
-	known, err := s.knows(ctx, agent.ID(d.AgentID))
-	if err != nil {
-		return nil, err
-	}
-	if !known {
-		return nil, fail(http.StatusUnprocessableEntity, "agent_not_found", "body.agent_id", "There is no such agent.")
-	}
-	if s.cfg.Engine == nil {
-		return nil, fail(http.StatusServiceUnavailable, "", "", "This process places no calls.")
-	}
-	refused := errors.New("no number may be dialled; dialing.allow lists prefixes that may")
-	if s.cfg.Gate != nil {
-		refused = s.cfg.Gate.Check(d.To)
-	}
-	var denied *dialer.Denied
-	if errors.As(refused, &denied) {
-		refused = errors.New(denied.Why) // the number is not repeated
-	}
-	if refused != nil {
-		return nil, fail(http.StatusForbidden, "destination_not_allowed", "body.to",
-			"Not dialled: "+refused.Error()+".")
-	}
-	id, err := s.cfg.Engine.Call(ctx, engine.Outbound{
-		Agent: agent.ID(d.AgentID), To: d.To, From: d.From, Trunk: telephony.TrunkID(d.Trunk), Variables: d.Variables,
-		RingTimeout: time.Duration(d.RingTimeout), AMD: d.AMD,
-	})
-	switch {
-	case errors.Is(err, engine.ErrFull):
-		return nil, fail(http.StatusServiceUnavailable, "no_capacity", "", "No further call can be taken now.")
-	case err != nil:
-		return nil, fail(http.StatusUnprocessableEntity, "not_dialled", "",
-			"Not dialled: "+err.Error()+".").because(err)
-	}
-	s.awaitRecord(ctx, id)
-	return &dialOutput{
-		Location: "/v1/calls/" + string(id), Body: Dialed{ID: string(id), Status: engine.StatusDialing},
-	}, nil
-}
-
-// awaitRecord waits until the call can be read back: its own goroutine writes
-// its beginning, a moment after it was placed.
-func (s *Server) awaitRecord(ctx context.Context, id telephony.CallID) {
-	ctx, cancel := context.WithTimeout(ctx, recordWait)
-	defer cancel()
-	t := time.NewTicker(5 * time.Millisecond)
-	defer t.Stop()
-	for {
-		if _, err := s.cfg.Calls.Call(ctx, id); !errors.Is(err, store.ErrNotFound) {
-			return
-		}
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// recordWait bounds awaitRecord: a client that asks again finds the call then.
-const recordWait = time.Second
 
 func (s *Server) list(ctx context.Context, in *listInput) (*body[Page[Call]], error) {
 	who := caller(ctx)
@@ -230,11 +140,14 @@ func (s *Server) recording(ctx context.Context, in *idInput) (*huma.StreamRespon
 	if r.Recording == "" {
 		return nil, fail(http.StatusNotFound, "no_recording", "", "This call has no recording.")
 	}
-	f, err := os.Open(r.Recording)
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := s.openRecording(ctx, r.Recording)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fail(http.StatusNotFound, "no_recording", "", "The recording of this call is gone, or not finished.")
-	}
-	if err != nil {
+	case err != nil && s.cfg.Recording != nil:
+		p := fail(http.StatusServiceUnavailable, "", "", "The store of the recordings does not answer now; try again later.")
+		return nil, p.because(err).again(storeAgain)
+	case err != nil:
 		return nil, internal(err)
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
@@ -247,4 +160,12 @@ func (s *Server) recording(ctx context.Context, in *idInput) (*huma.StreamRespon
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", string(r.ID)+".wav"))
 		http.ServeContent(w, req, "", r.Ended, f)
 	}}, nil
+}
+
+// openRecording opens a recording, wherever it is.
+func (s *Server) openRecording(ctx context.Context, path string) (io.ReadSeekCloser, error) {
+	if s.cfg.Recording != nil {
+		return s.cfg.Recording(ctx, path)
+	}
+	return os.Open(path) //nolint:gosec // of our own record
 }

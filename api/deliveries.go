@@ -12,6 +12,7 @@ import (
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/tools"
 )
 
 // Deliveries are the webhooks that the API shows and replays.
@@ -29,7 +30,7 @@ type Delivery struct {
 	CallID      string          `json:"call_id"`
 	AgentID     string          `json:"agent_id"`
 	Event       string          `json:"event" example:"end-of-call-report"`
-	URL         string          `json:"url"`
+	URL         string          `json:"url" doc:"Without a credential that stands in it"`
 	State       string          `json:"state" enum:"pending,delivered,dead" doc:"dead: given up, it may be replayed"`
 	Attempts    int             `json:"attempts"`
 	Status      int             `json:"http_status,omitempty" doc:"Of the last attempt"`
@@ -41,8 +42,8 @@ type Delivery struct {
 
 func deliveryView(d store.Delivery) Delivery {
 	v := Delivery{
-		ID: d.ID, CallID: string(d.Call), AgentID: string(d.Agent), Event: d.Event, URL: d.URL, State: string(d.State),
-		Attempts: d.Attempts, Status: d.Status, Error: d.Error, CreatedAt: d.Created,
+		ID: d.ID, CallID: string(d.Call), AgentID: string(d.Agent), Event: d.Event, URL: tools.MaskURL(d.URL),
+		State: string(d.State), Attempts: d.Attempts, Status: d.Status, Error: d.Error, CreatedAt: d.Created,
 	}
 	if !d.Attempted.IsZero() {
 		v.AttemptedAt = &d.Attempted

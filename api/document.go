@@ -27,6 +27,11 @@ func clean(doc *huma.OpenAPI) {
 			s.Required = slices.DeleteFunc(s.Required, func(of string) bool { return of == "priority" })
 		}
 	}
+	if s := schemas.Map()["Result"]; s != nil { // of a contact that was not called yet
+		s.Required = slices.DeleteFunc(s.Required, func(of string) bool {
+			return slices.Contains(schemas.Map()["Attempt"].Required, of)
+		})
+	}
 	for path, item := range doc.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op == nil {

@@ -25,6 +25,9 @@ const (
 	pageOfEvents = 500
 	// keepAlive keeps proxies from closing a quiet stream.
 	keepAlive = 15 * time.Second
+	// lookAgain is when who watches a call looks for events that were told before
+	// the other nodes knew of the watcher.
+	lookAgain = time.Second
 	// patience is how long one write may wait for its reader.
 	patience = 10 * time.Second
 )
@@ -74,11 +77,18 @@ func (s *Server) watchCall(ctx context.Context, in *callEventsInput) (*huma.Stre
 	if err != nil {
 		return nil, err
 	}
+	return s.eventsOf(r, last, nil), nil
+}
+
+// eventsOf streams the events of a call after last; only makes of each what its
+// reader may know, nil: nothing. Without it all is told.
+func (s *Server) eventsOf(r engine.Record, last int, only func(name string, data []byte) []byte) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		// Watch first, then read what was before: nothing falls between.
-		sub := s.cfg.Hub.Subscribe(watchBuffer, func(m Message) bool { return m.CallID == r.ID })
+		sub := s.cfg.Hub.Subscribe(r.ID, watchBuffer, func(Message) bool { return true })
 		defer sub.Close()
 		st := s.stream(hctx)
+		st.only = only
 		if r.Status == engine.StatusEnded {
 			if events, err := s.cfg.Calls.Events(st.ctx, r.ID, last, 1); err == nil && len(events) == 0 {
 				st.w.WriteHeader(http.StatusNoContent) // a browser's EventSource stops asking
@@ -90,7 +100,7 @@ func (s *Server) watchCall(ctx context.Context, in *callEventsInput) (*huma.Stre
 			return
 		}
 		s.follow(st, sub, r.ID, last)
-	}}, nil
+	}}
 }
 
 // history writes the kept events after last and gives the seq of the last
@@ -117,17 +127,29 @@ func (s *Server) history(st *stream, id telephony.CallID, last int) int {
 	}
 }
 
-// follow writes what happens, until the call ends.
+// follow writes what happens, until the call ends. What another node's call told
+// in vain is read from the store: when the next event shows that some are
+// missing, and where none comes.
 func (s *Server) follow(st *stream, sub *Subscription, id telephony.CallID, last int) {
+	wait := keepAlive
+	if s.cfg.Hub.elsewhere != nil {
+		wait = lookAgain
+	}
 	for {
-		m, ok := s.next(st, sub)
+		m, ok := s.next(st, sub, wait)
+		wait = keepAlive
 		switch {
 		case !ok:
 			return
+		case m.Name == "" && s.cfg.Hub.elsewhere != nil:
+			if last = s.history(st, id, last); last < 0 {
+				return
+			}
+			continue
 		case m.Seq <= last:
 			continue
 		case m.Seq > last+1: // some came between the reading and the watching
-			if last = s.history(st, id, last); last < 0 {
+			if last = s.missed(st, id, last, m.Seq); last < 0 {
 				return
 			}
 			if m.Seq <= last {
@@ -141,27 +163,44 @@ func (s *Server) follow(st *stream, sub *Subscription, id telephony.CallID, last
 	}
 }
 
-// next waits for a message; false when the stream is over.
-func (s *Server) next(st *stream, sub *Subscription) (Message, bool) {
-	t := time.NewTicker(keepAlive)
-	defer t.Stop()
-	for {
-		select {
-		case m, ok := <-sub.C:
-			if !ok && sub.Cut() {
-				st.end("stream.cut", "this reader did not keep up; ask again with Last-Event-ID")
-			}
-			return m, ok
-		case <-t.C:
-			if !st.write(": \n\n") {
-				return Message{}, false
-			}
-		case <-s.closing:
-			st.end("stream.closed", "the server is shutting down")
-			return Message{}, false
-		case <-st.ctx.Done():
-			return Message{}, false
+// missed writes the kept events between last and next, as history does. Those of
+// another node's call may not be kept yet.
+func (s *Server) missed(st *stream, id telephony.CallID, last, next int) int {
+	for tries := 0; ; tries++ {
+		last = s.history(st, id, last)
+		if last < 0 || last >= next-1 || s.cfg.Hub.elsewhere == nil || tries == missedTries {
+			return last
 		}
+		select {
+		case <-time.After(missedEvery):
+		case <-s.closing:
+		case <-st.ctx.Done():
+			return -1
+		}
+	}
+}
+
+// How long missed waits for events that are not kept yet: 2 s.
+const missedEvery, missedTries = 100 * time.Millisecond, 20
+
+// next waits for a message; one without a name tells that there was none for so
+// long, false that the stream is over.
+func (s *Server) next(st *stream, sub *Subscription, wait time.Duration) (Message, bool) {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case m, ok := <-sub.C:
+		if !ok && sub.Cut() {
+			st.end("stream.cut", "this reader did not keep up; ask again with Last-Event-ID")
+		}
+		return m, ok
+	case <-t.C:
+		return Message{}, st.write(": \n\n")
+	case <-s.closing:
+		st.end("stream.closed", "the server is shutting down")
+		return Message{}, false
+	case <-st.ctx.Done():
+		return Message{}, false
 	}
 }
 
@@ -172,18 +211,18 @@ func (s *Server) watch(ctx context.Context, in *eventsInput) (*huma.StreamRespon
 		names = strings.Split(in.Event, ",")
 	}
 	want := func(m Message) bool {
-		return who.sees(m.Agent) && (in.CallID == "" || string(m.CallID) == in.CallID) &&
+		return who.sees(m.Agent) &&
 			(in.AgentID == "" || string(m.Agent) == in.AgentID) &&
 			(names == nil || slices.ContainsFunc(names, func(n string) bool { return n != "" && strings.HasPrefix(m.Name, n) }))
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		sub := s.cfg.Hub.Subscribe(watchBuffer, want)
+		sub := s.cfg.Hub.Subscribe(telephony.CallID(in.CallID), watchBuffer, want)
 		defer sub.Close()
 		st := s.stream(hctx)
 		st.begin()
 		for {
-			m, ok := s.next(st, sub)
-			if !ok || !st.event("", m.Name, m.Body) {
+			m, ok := s.next(st, sub, keepAlive)
+			if !ok || m.Name != "" && !st.event("", m.Name, m.Body) {
 				return
 			}
 		}
@@ -195,6 +234,8 @@ type stream struct {
 	ctx context.Context //nolint:containedctx // lives as long as the request
 	w   http.ResponseWriter
 	ctl *http.ResponseController
+	// only is what its reader may know of an event, nil of one: nothing; nil: all.
+	only func(name string, data []byte) []byte
 }
 
 func (s *Server) stream(hctx huma.Context) *stream {
@@ -214,6 +255,11 @@ func (st *stream) begin() {
 
 // event writes one event and tells whether the reader is still there.
 func (st *stream) event(id, name string, data []byte) bool {
+	if st.only != nil && id != "" {
+		if data = st.only(name, data); data == nil {
+			return true
+		}
+	}
 	if id != "" {
 		id = "id: " + id + "\n"
 	}

@@ -146,8 +146,8 @@ func TestAllCallsAreWatchedByFilter(t *testing.T) {
 func TestAReaderThatDoesNotKeepUpIsCut(t *testing.T) {
 	t.Parallel()
 	h := NewHub()
-	slow := h.Subscribe(2, func(Message) bool { return true })
-	fast := h.Subscribe(10, func(Message) bool { return true })
+	slow := h.Subscribe("", 2, func(Message) bool { return true })
+	fast := h.Subscribe("", 10, func(Message) bool { return true })
 	for seq := range 5 {
 		h.Event(engine.Event{CallID: "a", Seq: seq, Name: "x"}) // must not block
 	}

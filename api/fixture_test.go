@@ -17,11 +17,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/patchcord/patchcord/cluster"
 	"github.com/patchcord/patchcord/configs"
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/dialer"
+	"github.com/patchcord/patchcord/tools"
 )
 
 // fakeEngine dials nowhere.
@@ -32,6 +35,7 @@ type fakeEngine struct {
 	call   func(engine.Outbound) (telephony.CallID, error)
 	live   error
 	store  *store.Store
+	calls  *engine.Engine // whose calls are listened to
 }
 
 func (f *fakeEngine) Call(_ context.Context, o engine.Outbound) (telephony.CallID, error) {
@@ -46,20 +50,76 @@ func (f *fakeEngine) Call(_ context.Context, o engine.Outbound) (telephony.CallI
 	return id, nil
 }
 
-func (f *fakeEngine) Say(_ telephony.CallID, text string) error {
-	f.said = append(f.said, "say "+text)
+// note keeps what was asked, and answers as every command is answered.
+func (f *fakeEngine) note(said string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = append(f.said, said)
 	return f.live
+}
+
+// answer has every further command answered so, as if none had been asked yet.
+func (f *fakeEngine) answer(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said, f.live = nil, err
+}
+
+// asked are the commands since then.
+func (f *fakeEngine) asked() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.said, "|")
+}
+
+func (f *fakeEngine) Say(_ telephony.CallID, text string) error {
+	return f.note("say " + text)
 }
 
 func (f *fakeEngine) End(_ telephony.CallID, text string) error {
-	f.said = append(f.said, "end "+text)
-	return f.live
+	return f.note("end " + text)
 }
 
 func (f *fakeEngine) Mute(_ telephony.CallID, on bool) error {
-	f.said = append(f.said, fmt.Sprint("mute ", on))
-	return f.live
+	return f.note(fmt.Sprint("mute ", on))
 }
+
+func (f *fakeEngine) Inject(_ telephony.CallID, text string, respond bool) error {
+	return f.note(fmt.Sprint("inject ", text, " ", respond))
+}
+
+func (f *fakeEngine) Press(_ telephony.CallID, keys string) error {
+	return f.note("press " + keys)
+}
+
+func (f *fakeEngine) Transfer(_ telephony.CallID, to tools.Transfer) error {
+	return f.note("transfer " + to.To + " " + to.Message)
+}
+
+func (f *fakeEngine) Whisper(_ telephony.CallID, text string, toCaller bool) error {
+	return f.note(fmt.Sprint("whisper ", text, " ", toCaller))
+}
+
+func (f *fakeEngine) Listen(id telephony.CallID) (*engine.Listening, error) {
+	if f.calls == nil {
+		return nil, engine.ErrNoCall
+	}
+	return f.calls.Listen(id)
+}
+
+// oneNode is a node that is alone.
+type oneNode struct{}
+
+func (oneNode) ID() string { return "0123456789ab" }
+func (oneNode) Nodes() []cluster.Presence {
+	return []cluster.Presence{{ID: "0123456789ab", Name: "one", Version: "test", Self: true}}
+}
+func (oneNode) Answer(string, func([]byte) []byte) error { return nil }
+func (oneNode) Ask(context.Context, string, string, []byte) ([]byte, error) {
+	return nil, cluster.ErrNobody
+}
+func (oneNode) Changed(string)        {}
+func (oneNode) OnChange(func(string)) {}
 
 type gate func(string) error
 
@@ -88,10 +148,14 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 			t.Fatal(err)
 		}
 	}
+	profiles, err := dialer.LoadProfiles()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{
-		Listen: "127.0.0.1:0", Version: "test", Engine: f.engine, Calls: st, Once: st, Deliveries: st, Hub: f.hub,
-		Metrics: NewMetrics(),
-		Objects: st, Reader: reader(t), KeyStore: st, Scopes: configs.Scopes,
+		Listen: "127.0.0.1:0", Version: "test", Campaigns: st, Profiles: profiles, Engine: f.engine, Calls: st, Once: st, Deliveries: st, Hub: f.hub,
+		Metrics: NewMetrics(), Nodes: oneNode{},
+		Objects: st, Reader: reader(t), KeyStore: st, Scopes: configs.Scopes, Browsers: &fakeBrowsers{f: f},
 		Gate: gate(func(to string) error {
 			if strings.HasPrefix(to, "+49") {
 				return nil

@@ -55,6 +55,11 @@ func (s *Server) flireo() {
 		Summary: "List calls in Flireo's shape, the latest first", Tags: []string{"flireo"}, Security: scope("calls:read"),
 	}, s.flireoCalls)
 	huma.Register(s.api, huma.Operation{
+		OperationID: "flireo-dial", Method: http.MethodPost, Path: "/api/v1/calls",
+		Summary: "Place a call, answered in Flireo's shape", Tags: []string{"flireo"}, Security: scope("calls:write"),
+		MaxBodyBytes: maxBody, Metadata: once,
+	}, s.flireoDial)
+	huma.Register(s.api, huma.Operation{
 		OperationID: flireoCommandID, Method: http.MethodPost, Path: "/api/v1/calls/{id}/control",
 		Summary: "Tell a live call what to do, as Flireo does", Tags: []string{"flireo"}, Security: scope("calls:control"),
 		MaxBodyBytes: maxBody, Middlewares: huma.Middlewares{badCommand},

@@ -9,7 +9,9 @@ import (
 
 // Health is the answer of the health checks.
 type Health struct {
-	Status string `json:"status" enum:"ok"`
+	Status string `json:"status" enum:"ok,degraded"`
+	// Away are parts that calls go on without.
+	Away []string `json:"away,omitempty" doc:"What is away, that calls go on without: store"`
 }
 
 func (s *Server) health() {
@@ -17,7 +19,7 @@ func (s *Server) health() {
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Summary: "The process runs",
 		Tags: []string{"health"},
 	}, func(context.Context, *struct{}) (*body[Health], error) {
-		return &body[Health]{Health{"ok"}}, nil
+		return &body[Health]{Health{Status: "ok"}}, nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Calls can be taken",
@@ -28,6 +30,11 @@ func (s *Server) health() {
 				return nil, fail(http.StatusServiceUnavailable, "not_ready", "", "Not ready: "+err.Error()+".")
 			}
 		}
-		return &body[Health]{Health{"ok"}}, nil
+		if s.cfg.Away != nil {
+			if parts := s.cfg.Away(); len(parts) > 0 {
+				return &body[Health]{Health{"degraded", parts}}, nil
+			}
+		}
+		return &body[Health]{Health{Status: "ok"}}, nil
 	})
 }

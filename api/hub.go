@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"sync"
 
+	"github.com/patchcord/patchcord/cluster"
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/telephony"
@@ -18,20 +19,34 @@ type Message struct {
 	Body   json.RawMessage
 }
 
+// Elsewhere is where other nodes' calls are: *cluster.Node.
+type Elsewhere interface {
+	Watch(id telephony.CallID, told func(cluster.Event)) (stop func(), err error)
+}
+
 // Hub hands the events of calls to those who watch them. It is a journal of
 // the engine; publishing never blocks: who does not keep up is cut off.
 type Hub struct {
+	elsewhere Elsewhere // nil: this process has all calls
+
 	mu     sync.Mutex
 	agents map[telephony.CallID]agent.ID // of the calls that are up
 	subs   map[*Subscription]struct{}
 }
 
-var _ engine.Journal = (*Hub)(nil)
+var (
+	_ engine.Journal = (*Hub)(nil)
+	_ Elsewhere      = (*cluster.Node)(nil)
+)
 
 // NewHub makes a hub.
 func NewHub() *Hub {
 	return &Hub{agents: map[telephony.CallID]agent.ID{}, subs: map[*Subscription]struct{}{}}
 }
+
+// Join lets who watches hear of other nodes' calls too. It is called before
+// anybody does.
+func (h *Hub) Join(e Elsewhere) { h.elsewhere = e }
 
 // Started notes whose call it is.
 func (h *Hub) Started(r engine.Record) {
@@ -51,10 +66,14 @@ func (h *Hub) Ended(r engine.Record) {
 func (h *Hub) Event(e engine.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.publishLocked(e, h.agents[e.CallID])
+}
+
+func (h *Hub) publishLocked(e engine.Event, of agent.ID) {
 	if len(h.subs) == 0 {
 		return
 	}
-	m := Message{CallID: e.CallID, Agent: h.agents[e.CallID], Seq: e.Seq, Name: e.Name}
+	m := Message{CallID: e.CallID, Agent: of, Seq: e.Seq, Name: e.Name}
 	for sub := range h.subs {
 		if !sub.want(m) {
 			continue
@@ -66,12 +85,17 @@ func (h *Hub) Event(e engine.Event) {
 			}
 			m.Body = body
 		}
-		select {
-		case sub.c <- m:
-		default:
-			sub.cut = true
-			h.removeLocked(sub)
-		}
+		h.giveLocked(sub, m)
+	}
+}
+
+// giveLocked gives a message to one who wants it, or cuts who has no room for it.
+func (h *Hub) giveLocked(sub *Subscription, m Message) {
+	select {
+	case sub.c <- m:
+	default:
+		sub.cut = true
+		h.removeLocked(sub)
 	}
 }
 
@@ -84,22 +108,38 @@ type Subscription struct {
 	hub  *Hub
 	c    chan Message
 	want func(Message) bool
-	cut  bool // guarded by hub.mu
+	cut  bool   // guarded by hub.mu
+	stop func() // hearing of other nodes
 }
 
-// Subscribe watches what want chooses, with room for size messages that wait.
-// want must not block.
-func (h *Hub) Subscribe(size int, want func(Message) bool) *Subscription {
+// Subscribe watches what want chooses of one call, of all where id is "", with
+// room for size messages that wait. want must not block.
+func (h *Hub) Subscribe(id telephony.CallID, size int, want func(Message) bool) *Subscription {
 	c := make(chan Message, size)
-	sub := &Subscription{C: c, hub: h, c: c, want: want}
+	sub := &Subscription{C: c, hub: h, c: c, stop: func() {}}
+	sub.want = func(m Message) bool { return (id == "" || m.CallID == id) && want(m) }
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.subs[sub] = struct{}{}
+	h.mu.Unlock()
+	if h.elsewhere != nil {
+		sub.stop, _ = h.elsewhere.Watch(id, sub.hear) // fails where this process ends
+	}
 	return sub
+}
+
+// hear takes an event of another node's call.
+func (s *Subscription) hear(e cluster.Event) {
+	m := Message{CallID: e.CallID, Agent: e.Agent, Seq: e.Seq, Name: e.Name, Body: e.Body}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if _, ok := s.hub.subs[s]; ok && s.want(m) {
+		s.hub.giveLocked(s, m)
+	}
 }
 
 // Close ends the subscription.
 func (s *Subscription) Close() {
+	s.stop()
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.removeLocked(s)

@@ -20,9 +20,9 @@ import (
 // KeyStore keeps the keys that are made over the API: *store.Store.
 type KeyStore interface {
 	Keys(ctx context.Context) ([]store.Key, error)
-	AddKey(ctx context.Context, k store.Key) (store.Key, error)
-	ChangeKey(ctx context.Context, k store.Key) error
-	DeleteKey(ctx context.Context, id string) error
+	AddKey(ctx context.Context, k store.Key, ruled bool) (store.Key, error)
+	ChangeKey(ctx context.Context, id string, ruled bool, change func(*store.Key)) (store.Key, error)
+	DeleteKey(ctx context.Context, id string, ruled bool) error
 }
 
 var _ KeyStore = (*store.Store)(nil)
@@ -144,13 +144,10 @@ func (s *Server) keys() {
 		if _, err := s.keptKey(ctx, in.ID); err != nil {
 			return nil, err
 		}
-		if err := s.staysRuled(ctx, store.Key{ID: in.ID}); err != nil {
+		if err := kept(s.cfg.KeyStore.DeleteKey(ctx, in.ID, s.ruled()), "key"); err != nil {
 			return nil, err
 		}
-		if err := kept(s.cfg.KeyStore.DeleteKey(ctx, in.ID), "key"); err != nil {
-			return nil, err
-		}
-		return nil, s.loadKeys(ctx)
+		return nil, s.changedKeys(ctx)
 	})
 }
 
@@ -189,23 +186,24 @@ func (s *Server) createKey(ctx context.Context, in *struct{ Body APIKeyInput }) 
 		return nil, err
 	}
 	k := store.Key{By: caller(ctx).Name}
-	if err := s.takeKey(ctx, &k, in.Body); err != nil {
+	if err := s.checkKey(ctx, &in.Body); err != nil {
+		return nil, err
+	}
+	in.Body.put(&k)
+	if err := complete(k); err != nil {
 		return nil, err
 	}
 	raw := make([]byte, keyBytes)
 	if _, err := rand.Read(raw); err != nil {
 		return nil, internal(err)
 	}
-	if err := s.staysRuled(ctx, k); err != nil {
-		return nil, err
-	}
 	secret := keyBegins + hex.EncodeToString(raw)
 	k.Prefix, k.Hash = secret[:shownOf], HashKey(secret)
-	k, err := s.cfg.KeyStore.AddKey(ctx, k)
+	k, err := s.cfg.KeyStore.AddKey(ctx, k, s.ruled())
 	if err != nil {
 		return nil, kept(err, "key")
 	}
-	if err := s.loadKeys(ctx); err != nil {
+	if err := s.changedKeys(ctx); err != nil {
 		return nil, s.withdraw(ctx, k.ID, err)
 	}
 	v := keyView(k)
@@ -218,7 +216,7 @@ func (s *Server) createKey(ctx context.Context, in *struct{ Body APIKeyInput }) 
 func (s *Server) withdraw(ctx context.Context, id string, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 	defer cancel()
-	if err := s.cfg.KeyStore.DeleteKey(ctx, id); err != nil {
+	if err := s.cfg.KeyStore.DeleteKey(ctx, id, false); err != nil {
 		return internal(errors.Join(cause, fmt.Errorf("api: key %s, which nobody has, stays: delete it: %w", id, err)))
 	}
 	return internal(cause)
@@ -227,48 +225,26 @@ func (s *Server) withdraw(ctx context.Context, id string, cause error) error {
 func (s *Server) changeKey(ctx context.Context, in *keyChange) (*body[APIKey], error) {
 	s.writes.Lock()
 	defer s.writes.Unlock()
-	k, err := s.keptKey(ctx, in.ID)
-	if err != nil {
+	if _, err := s.keptKey(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	if err := s.takeKey(ctx, &k, in.Body); err != nil {
+	if err := s.checkKey(ctx, &in.Body); err != nil {
 		return nil, err
 	}
-	if err := s.staysRuled(ctx, k); err != nil {
+	k, err := s.cfg.KeyStore.ChangeKey(ctx, in.ID, s.ruled(), in.Body.put)
+	if err := kept(err, "key"); err != nil {
 		return nil, err
 	}
-	if err := kept(s.cfg.KeyStore.ChangeKey(ctx, k), "key"); err != nil {
-		return nil, err
-	}
-	if err := s.loadKeys(ctx); err != nil {
+	if err := s.changedKeys(ctx); err != nil {
 		return nil, err
 	}
 	return &body[APIKey]{keyView(k)}, nil
 }
 
-// rules tells whether a key opens everything for good: who has it can make and
-// change keys.
-func rules(k store.Key) bool {
-	return slices.Contains(k.Scopes, "*") && len(k.Agents) == 0 && k.Revoked.IsZero() && k.Expires.IsZero()
-}
-
-// staysRuled refuses a change of keys after which none would open everything:
-// nobody could change them any more, and without any key the API would be open
-// to this machine. next is a key as it will be, without scopes one that goes.
-func (s *Server) staysRuled(ctx context.Context, next store.Key) error {
-	if len(s.cfg.Keys) > 0 || rules(next) {
-		return nil
-	}
-	all, err := s.keptKeys(ctx)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(all, func(k store.Key) bool { return k.ID != next.ID && rules(k) }) {
-		return nil
-	}
-	return fail(http.StatusConflict, "last_key", "", "No other key opens everything for good, and none is configured: "+
-		`first make one with the scopes ["*"], for all agents and without an end, or write one under api.keys.`)
-}
+// ruled tells whether a key of the store must stay that opens everything:
+// without one nobody could change keys any more, and with none at all the API
+// would be open to this machine.
+func (s *Server) ruled() bool { return len(s.cfg.Keys) == 0 }
 
 // open tells whether who asks from this machine needs no key: there is none,
 // and was none since the start.
@@ -285,10 +261,9 @@ func (s *Server) tellKeys() {
 	}
 }
 
-// takeKey puts what was sent in the place of what was there. What was there is
-// not looked at again: a key whose agent is gone can still be ended.
-func (s *Server) takeKey(ctx context.Context, k *store.Key, in APIKeyInput) error {
-	p := &Problem{Status: http.StatusUnprocessableEntity}
+// put puts what was sent in the place of what was there. What was there is not
+// looked at again: a key whose agent is gone can still be ended.
+func (in *APIKeyInput) put(k *store.Key) {
 	put(&k.Name, in.Name)
 	put(&k.Scopes, in.Scopes)
 	put(&k.Agents, in.Agents)
@@ -303,18 +278,34 @@ func (s *Server) takeKey(ctx context.Context, k *store.Key, in APIKeyInput) erro
 	} else if in.Active != nil && k.Revoked.IsZero() {
 		k.Revoked = time.Now().UTC().Truncate(time.Millisecond)
 	}
+}
+
+// complete tells what a new key has not.
+func complete(k store.Key) error {
+	p := &Problem{Status: http.StatusUnprocessableEntity}
 	if k.Name == "" {
 		p.Faults = append(p.Faults, Fault{Param: "body.name", Message: "missing; it names who uses the key"})
 	}
 	if len(k.Scopes) == 0 {
 		p.Faults = append(p.Faults, Fault{Param: "body.scopes", Message: "missing; write what the key is for"})
 	}
+	if p.Faults != nil {
+		return p
+	}
+	return nil
+}
+
+// checkKey tells what is wrong with what was sent, and makes names of agents
+// their ids.
+func (s *Server) checkKey(ctx context.Context, in *APIKeyInput) error {
+	p := &Problem{Status: http.StatusUnprocessableEntity}
 	for i, sc := range sentOf(in.Scopes) {
 		if !slices.Contains(s.cfg.Scopes, sc) {
 			p.Faults = append(p.Faults, Fault{Param: at("body.scopes", i), Message: "no scope; see the documentation of keys"})
 		}
 	}
-	for i, id := range sentOf(in.Agents) {
+	ids := sentOf(in.Agents)
+	for i, id := range ids {
 		known, err := s.knows(ctx, id)
 		switch {
 		case err != nil:
@@ -327,7 +318,7 @@ func (s *Server) takeKey(ctx context.Context, k *store.Key, in APIKeyInput) erro
 		if err != nil {
 			return err
 		}
-		k.Agents[i] = a.ID
+		ids[i] = a.ID
 	}
 	if p.Faults != nil {
 		return p
@@ -379,19 +370,49 @@ func (s *Server) loadKeys(ctx context.Context) error {
 	return nil
 }
 
-// followKeys brings the keys up to what other processes of the store changed,
-// until ctx ends.
-func (s *Server) followKeys(ctx context.Context) {
-	if s.cfg.KeysRefresh <= 0 {
+// changedOfKeys is the kind of change that other nodes are told of.
+const changedOfKeys = "keys"
+
+// changedKeys is loadKeys after a change: the other nodes are told first, whether
+// this one can read it or not.
+func (s *Server) changedKeys(ctx context.Context) error {
+	if s.cfg.Nodes != nil {
+		s.cfg.Nodes.Changed(changedOfKeys)
+	}
+	return s.loadKeys(ctx)
+}
+
+// hearOfKeys has followKeys look at once where another node changed some.
+func (s *Server) hearOfKeys() {
+	if s.cfg.Nodes == nil {
 		return
 	}
-	t := time.NewTicker(s.cfg.KeysRefresh)
-	defer t.Stop()
+	s.cfg.Nodes.OnChange(func(kind string) {
+		if kind != changedOfKeys {
+			return
+		}
+		select {
+		case s.lookAtKeys <- struct{}{}:
+		default: // it will look
+		}
+	})
+}
+
+// followKeys brings the keys up to what other processes of the store changed,
+// until ctx ends: when it is told, and every KeysRefresh where that gets lost.
+func (s *Server) followKeys(ctx context.Context) {
+	var often <-chan time.Time
+	if s.cfg.KeysRefresh > 0 {
+		t := time.NewTicker(s.cfg.KeysRefresh)
+		defer t.Stop()
+		often = t.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
+		case <-s.lookAtKeys:
+		case <-often:
 		}
 		s.writes.Lock()
 		err := s.loadKeys(ctx)

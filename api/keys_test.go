@@ -145,7 +145,7 @@ func TestKeysWithoutConfiguredOnes(t *testing.T) {
 	}
 	// Another process takes the last ones away.
 	for _, k := range []APIKey{admin, crm} {
-		if err := f.store.DeleteKey(t.Context(), k.ID); err != nil {
+		if err := f.store.DeleteKey(t.Context(), k.ID, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestKeysWithoutConfiguredOnes(t *testing.T) {
 	if a := f.do("GET", "/v1/calls", "", "X-API-Key", ""); a.StatusCode != 401 {
 		t.Errorf("without any key it is open again: %d", a.StatusCode)
 	}
-	if _, err := f.store.AddKey(t.Context(), store.Key{Name: "late", Hash: HashKey("late"), Scopes: []string{"*"}, Expires: time.Now()}); err != nil {
+	if _, err := f.store.AddKey(t.Context(), store.Key{Name: "late", Hash: HashKey("late"), Scopes: []string{"*"}, Expires: time.Now()}, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -187,8 +187,8 @@ type hangUp struct {
 	gone context.CancelFunc
 }
 
-func (h hangUp) DeleteKey(ctx context.Context, id string) error {
-	err := h.KeyStore.DeleteKey(ctx, id)
+func (h hangUp) DeleteKey(ctx context.Context, id string, ruled bool) error {
+	err := h.KeyStore.DeleteKey(ctx, id, ruled)
 	h.gone()
 	return err
 }
@@ -205,6 +205,49 @@ func TestADeletedKeyIsGoneWhoeverWaits(t *testing.T) {
 	f.srv.Handler().ServeHTTP(httptest.NewRecorder(), r)
 	if a := f.do("GET", "/v1/calls", "", "X-API-Key", k.Key); a.StatusCode != 401 {
 		t.Errorf("it opens %d %s", a.StatusCode, a.text)
+	}
+}
+
+// SEC-13: two processes of a store never delete the last two keys that open
+// everything at once: one of them is refused.
+func TestTwoProcessesDeleteTheLastKeys(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(c *Config) { c.Keys = nil })
+	other, err := New(f.srv.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.key = ""
+	var a, b APIKey
+	f.do("POST", "/v1/api-keys", `{"name":"0","scopes":["*"]}`).into(t, &a)
+	for i := range 20 {
+		f.key = a.Key
+		f.do("POST", "/v1/api-keys", fmt.Sprintf(`{"name":"%d","scopes":["*"]}`, i+1)).into(t, &b)
+		if err := other.loadKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var status [2]int
+		for j, id := range []string{a.ID, b.ID} {
+			r := httptest.NewRequestWithContext(t.Context(), "DELETE", "/v1/api-keys/"+id, nil)
+			r.Header.Set("X-API-Key", []string{b.Key, a.Key}[j])
+			wg.Go(func() {
+				w := httptest.NewRecorder()
+				[]*Server{f.srv, other}[j].Handler().ServeHTTP(w, r)
+				status[j] = w.Code
+			})
+		}
+		wg.Wait()
+		switch status {
+		case [2]int{204, 409}:
+			a = b
+		case [2]int{409, 204}:
+		default:
+			t.Fatalf("round %d: %v", i, status)
+		}
+		if err := f.srv.loadKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -252,9 +295,9 @@ type unread struct {
 	made, stuck bool
 }
 
-func (u *unread) AddKey(ctx context.Context, k store.Key) (store.Key, error) {
+func (u *unread) AddKey(ctx context.Context, k store.Key, ruled bool) (store.Key, error) {
 	u.made = true
-	return u.KeyStore.AddKey(ctx, k)
+	return u.KeyStore.AddKey(ctx, k, ruled)
 }
 
 func (u *unread) Keys(ctx context.Context) ([]store.Key, error) {
@@ -264,11 +307,11 @@ func (u *unread) Keys(ctx context.Context) ([]store.Key, error) {
 	return u.KeyStore.Keys(ctx)
 }
 
-func (u *unread) DeleteKey(ctx context.Context, id string) error {
+func (u *unread) DeleteKey(ctx context.Context, id string, ruled bool) error {
 	if u.stuck {
 		return errors.New("the disk is gone")
 	}
-	return u.KeyStore.DeleteKey(ctx, id)
+	return u.KeyStore.DeleteKey(ctx, id, ruled)
 }
 
 // SEC-13: a key whose characters nobody was shown is none; where it stays, the

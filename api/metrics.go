@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -28,6 +29,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	started, ended      *prometheus.CounterVec
+	answered            *prometheus.CounterVec
 	talked, mos         prometheus.Observer
 	lost                prometheus.Counter
 	stages              *prometheus.HistogramVec
@@ -37,6 +39,7 @@ type Metrics struct {
 	deliveries          *prometheus.CounterVec
 	requests            *prometheus.CounterVec
 	requestTime         *prometheus.HistogramVec
+	attempts            *prometheus.CounterVec
 	inProgress, ringing prometheus.Gauge
 
 	mu   sync.Mutex // guards live
@@ -60,6 +63,7 @@ func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), live: map[telephony.CallID]prometheus.Gauge{}}
 	m.started = m.counters("calls_started_total", "Calls that rang, or were dialled.", "direction")
 	m.ended = m.counters("calls_ended_total", "Calls that are over.", "direction", "end_reason")
+	m.answered = m.counters("calls_answered_total", "Calls that were answered, by the suite of their SRTP.", "srtp")
 	m.inProgress = m.gauge("calls_in_progress", "Calls that are answered and not over.")
 	m.ringing = m.gauge("calls_ringing", "Calls that ring, or are dialled.")
 	m.talked = m.histogram("call_duration_seconds", "From the answer to the end.", callBuckets).WithLabelValues()
@@ -72,6 +76,7 @@ func NewMetrics() *Metrics {
 	m.failed = m.counters("provider_failures_total", "Failures of recognisers, voices and models.", "kind", "provider")
 	m.fallen = m.counters("provider_fallbacks_total", "Another provider that took over.", "kind", "from", "to")
 	m.deliveries = m.counters("webhook_attempts_total", "Attempts to deliver a webhook.", "result")
+	m.attempts = m.counters("campaign_attempts_total", "Calls of campaigns that are over.", "outcome")
 	m.requests = m.counters("http_requests_total", "Requests of this API.", "route", "code")
 	m.requestTime = m.histogram("http_request_duration_seconds", "Requests of this API; of streams, until they end.",
 		httpBuckets, "route")
@@ -164,6 +169,8 @@ func (m *Metrics) Event(e engine.Event) {
 	m.events.WithLabelValues(e.Name).Inc()
 	text := func(key string) string { s, _ := e.Get(key).(string); return s }
 	switch e.Name {
+	case engine.EventCallAnswered:
+		m.answered.WithLabelValues(cmp.Or(text("srtp"), "none")).Inc()
 	case engine.EventTurnMetrics:
 		for _, f := range e.Fields {
 			if ms, ok := f.Value.(int64); ok && stageFields[f.Key] != "" {

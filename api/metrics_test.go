@@ -14,6 +14,7 @@ import (
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // samples are the values of a scrape by their names with labels.
@@ -48,6 +49,8 @@ func TestMetricsAreScraped(t *testing.T) {
 		{Name: engine.EventToolFinished, Fields: []engine.Field{engine.F("tool", "canary"), engine.F("status", "ok"), engine.F("ms", 300*time.Millisecond)}},
 		{Name: engine.EventProviderFailed, Fields: []engine.Field{engine.F("kind", "stt"), engine.F("provider", "local"), engine.F("error", "canary")}},
 		{Name: engine.EventProviderFallback, Fields: []engine.Field{engine.F("kind", "stt"), engine.F("from", "local"), engine.F("to", "other")}},
+		{Name: engine.EventCallAnswered, Fields: []engine.Field{engine.F("srtp", "AEAD_AES_128_GCM")}},
+		{Name: engine.EventCallAnswered, Fields: []engine.Field{engine.F("srtp", "")}},
 		{Name: "canary.event"},
 	} {
 		m.Event(e)
@@ -67,6 +70,8 @@ func TestMetricsAreScraped(t *testing.T) {
 	for name, want := range map[string]string{
 		`patchcord_calls_started_total{direction="inbound"}`:                         "3",
 		`patchcord_calls_ended_total{direction="inbound",end_reason="hangup"}`:       "1",
+		`patchcord_calls_answered_total{srtp="AEAD_AES_128_GCM"}`:                    "1",
+		`patchcord_calls_answered_total{srtp="none"}`:                                "1",
 		`patchcord_calls_in_progress`:                                                "1",
 		`patchcord_calls_ringing`:                                                    "1",
 		`patchcord_call_duration_seconds_sum`:                                        "90",
@@ -113,7 +118,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := make(chan *prometheus.Desc, 100) // more than there are
-	NewMetrics().registry.Describe(all)
+	m := NewMetrics()
+	m.Trunks(func() []trunk.Status { return nil })
+	m.registry.Describe(all)
 	close(all)
 	for d := range all {
 		name := regexp.MustCompile(`fqName: "([^"]*)"`).FindStringSubmatch(d.String())[1]

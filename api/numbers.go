@@ -57,7 +57,7 @@ func (s *Server) numbers() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "list-numbers", Method: http.MethodGet, Path: "/v1/numbers", Summary: "List numbers",
 		Tags: []string{"numbers"}, Security: scope("numbers:read"),
-	}, func(ctx context.Context, in *pageInput) (*body[Page[Number]], error) {
+	}, func(ctx context.Context, in *PageQuery) (*body[Page[Number]], error) {
 		f := store.NumberFilter{Page: in.page()}
 		if who := caller(ctx); len(who.Agents) > 0 {
 			f.Agents = who.Agents

@@ -57,7 +57,7 @@ var _ Objects = (*store.Store)(nil)
 type Reader interface {
 	ReadAgent(text []byte, library []tools.Definition, was *agent.Agent) (agent.Agent, tools.Faults)
 	ReadTool(text []byte, of *agent.Agent) (tools.Definition, tools.Faults)
-	ReadTrunk(text []byte) (trunk.Config, tools.Faults)
+	ReadTrunk(text []byte, was *trunk.Config) (trunk.Config, tools.Faults)
 }
 
 // object is an answer with one object.
@@ -82,13 +82,13 @@ func revision(match string) (int64, error) {
 	return n, nil
 }
 
-// pageInput chooses a part of a list.
-type pageInput struct {
+// PageQuery chooses a part of a list.
+type PageQuery struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
 	Cursor string `query:"cursor" maxLength:"255" doc:"next_cursor of the page before"`
 }
 
-func (in pageInput) page() store.Page { return store.Page{Cursor: in.Cursor, Limit: in.Limit} }
+func (in PageQuery) page() store.Page { return store.Page{Cursor: in.Cursor, Limit: in.Limit} }
 
 // everything is a list without pages.
 var everything = store.Page{Limit: store.All}
@@ -110,6 +110,9 @@ func kept(err error, what string) error {
 			"The "+what+" has been changed since; read it again.")
 	case errors.Is(err, store.ErrInUse):
 		return fail(http.StatusConflict, "in_use", "", "The "+what+" is in use: "+reason(err)+".")
+	case errors.Is(err, store.ErrLastKey):
+		return fail(http.StatusConflict, "last_key", "", "No other key opens everything for good, and none is configured: "+
+			`first make one with the scopes ["*"], for all agents and without an end, or write one under api.keys.`)
 	case errors.Is(err, store.ErrCursor):
 		return fail(http.StatusUnprocessableEntity, "", "query.cursor", "The cursor is not one that a list gave.")
 	case errors.Is(err, store.ErrMissing):

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"hash"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"unicode/utf8"
 
@@ -47,16 +49,17 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, _ := humago.Unwrap(ctx)
-	sent, ok := s.sent(ctx)
+	sum := sha256.New()
+	done, ok := s.digest(ctx, sum)
 	if !ok {
 		return
 	}
+	defer done()
 	if q := r.URL.RawQuery; q != "" { // a trial run is another request
-		sent = slices.Concat(sent, []byte{0}, []byte(q))
+		sum.Write(slices.Concat([]byte{0}, []byte(q)))
 	}
-	sum := sha256.Sum256(sent)
 	owner := ctx.Operation().Method + " " + r.URL.Path + " " + caller(ctx.Context()).id()
-	before, err := s.cfg.Once.Once(ctx.Context(), owner, key, hex.EncodeToString(sum[:]))
+	before, err := s.cfg.Once.Once(ctx.Context(), owner, key, hex.EncodeToString(sum.Sum(nil)))
 	switch {
 	case errors.Is(err, store.ErrKeyReused):
 		s.refuse(ctx, fail(http.StatusUnprocessableEntity, "idempotency_key_reused", "header."+idempotencyHeader,
@@ -83,14 +86,14 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 	}
 	keep := context.WithoutCancel(ctx.Context()) // the answer is kept though the client is gone
 	seen := &recorder{inner: ctx, header: map[string]string{}}
-	done := false
+	answered := false
 	defer func() {
-		if !done { // a panic: it may be sent again
+		if !answered { // a panic: it may be sent again
 			s.forget(keep, owner, key)
 		}
 	}()
 	next(seen)
-	done = true
+	answered = true
 	if seen.status < 200 || seen.status > 299 {
 		s.forget(keep, owner, key)
 		return
@@ -101,6 +104,42 @@ func (s *Server) idempotent(ctx huma.Context, next func(huma.Context)) {
 	if err := s.cfg.Once.Answered(keep, owner, key, answer); err != nil {
 		s.log.Error("idempotency key", zap.Error(err))
 	}
+}
+
+// digest hashes the body of a request, which the operation reads once more, and
+// gives what to do after that. A list, which has no place in memory, waits in a
+// file.
+func (s *Server) digest(ctx huma.Context, h hash.Hash) (done func(), ok bool) {
+	done = func() {}
+	if ctx.Operation().MaxBodyBytes <= maxBody {
+		b, ok := s.sent(ctx)
+		h.Write(b)
+		return done, ok
+	}
+	r, w := humago.Unwrap(ctx)
+	file, err := os.CreateTemp("", "patchcord-list-*")
+	if err != nil {
+		s.refuse(ctx, internal(err))
+		return done, false
+	}
+	done = func() { _ = errors.Join(file.Close(), os.Remove(file.Name())) } // of no use any more
+	from := &arriving{r: http.MaxBytesReader(w, r.Body, ctx.Operation().MaxBodyBytes), ctl: http.NewResponseController(w)}
+	_, err = io.Copy(io.MultiWriter(h, file), from)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		s.refuse(ctx, fail(http.StatusRequestEntityTooLarge, "", "body", "The body is too long."))
+	case err != nil:
+		s.refuse(ctx, fail(http.StatusBadRequest, "", "body", "The body did not arrive.").because(err))
+	default:
+		if _, err = file.Seek(0, io.SeekStart); err == nil {
+			r.Body = file
+			return done, true
+		}
+		s.refuse(ctx, internal(err))
+	}
+	done()
+	return func() {}, false
 }
 
 // sent is the body of a request, which the operation reads once more; it

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
+
+	"github.com/patchcord/patchcord/store"
 )
 
 // Problem is an error as the API answers it: the members of RFC 9457, and the
@@ -25,6 +28,7 @@ type Problem struct {
 
 	scope string // that is missing
 	wait  int64  // s until there is room again
+	retry string // Retry-After, where the problem itself carries it
 
 	form                form
 	instance, requestID string
@@ -43,6 +47,20 @@ func (p *Problem) Unwrap() error { return p.cause }
 
 // GetStatus is the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
+
+// again tells when to come again, in whole seconds, none too few.
+func (p *Problem) again(d time.Duration) *Problem {
+	p.retry = strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+	return p
+}
+
+// GetHeaders are those of the answer.
+func (p *Problem) GetHeaders() http.Header {
+	if p.retry == "" {
+		return nil
+	}
+	return http.Header{"Retry-After": {p.retry}}
+}
 
 // ContentType is that of RFC 9457, or JSON on the paths of other platforms.
 func (p *Problem) ContentType(string) string {
@@ -82,6 +100,9 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Error:  ErrorBody{Code: p.Code, Message: p.Detail, Param: p.Param, RequestID: p.requestID},
 	})
 }
+
+// storeAgain is when to come again where the store is away.
+const storeAgain = 5 * time.Second
 
 // codes are the codes of errors that have none of their own.
 var codes = map[int]string{
@@ -179,7 +200,12 @@ func (p *Problem) because(err error) *Problem {
 // at is a place in a list.
 func at(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
+// internal is a fault that is not the request's: ours, or of a store that is away.
 func internal(err error) *Problem {
+	if store.Unavailable(err) {
+		p := fail(http.StatusServiceUnavailable, "", "", "The store is away or full. Nothing was changed; try again later.")
+		return p.because(err).again(storeAgain)
+	}
 	return &Problem{Status: http.StatusInternalServerError, cause: err}
 }
 

@@ -32,6 +32,8 @@ type Stats struct {
 	Failed    int          `json:"failed"`
 	Average   float64      `json:"avg_duration"`
 	Agents    []AgentStats `json:"agents"`
+
+	Campaigns []CampaignCount `json:"campaigns,omitempty" doc:"That run or are paused; for keys with campaigns:read"`
 }
 
 type statsInput struct {
@@ -41,8 +43,9 @@ type statsInput struct {
 
 func (s *Server) stats() {
 	huma.Register(s.api, huma.Operation{
-		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Summary: "Calls, counted, by agent",
-		Tags: []string{"calls"}, Security: scope("calls:read"),
+		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats",
+		Summary: "Calls, counted, by agent; and campaigns",
+		Tags:    []string{"calls"}, Security: scope("calls:read"),
 	}, func(ctx context.Context, in *statsInput) (*body[Stats], error) {
 		agents, err := s.agentStats(ctx, in)
 		if err != nil {
@@ -57,6 +60,11 @@ func (s *Server) stats() {
 		}
 		if out.Completed > 0 {
 			out.Average = seconds / float64(out.Completed)
+		}
+		if caller(ctx).may("campaigns:read") {
+			if out.Campaigns, err = s.campaignCounts(ctx); err != nil {
+				return nil, err
+			}
 		}
 		return &body[Stats]{out}, nil
 	})

@@ -93,7 +93,7 @@ func (s *Server) toolAnswer(ctx context.Context, t store.Tool, advice []Fault, l
 	return &object[Tool]{ETag: etag(t.Revision), Location: location, Body: v}
 }
 
-func (s *Server) listTools(ctx context.Context, in *pageInput) (*body[Page[Tool]], error) {
+func (s *Server) listTools(ctx context.Context, in *PageQuery) (*body[Page[Tool]], error) {
 	if len(caller(ctx).Agents) > 0 {
 		all, err := s.shared(ctx)
 		if err != nil {

@@ -80,6 +80,9 @@ func TestCredentialsAreShownToWhoMayChangeThem(t *testing.T) {
 		c.Keys[1].Scopes = []string{"tools:read", "agents:read", "agents:write"}
 		c.Keys[2].Scopes, c.Keys[2].Agents = []string{"tools:write", "agents:read"}, []agent.ID{"sales"}
 	})
+	if a := f.do("PATCH", "/v1/agents/sales", `{"webhook_url":"https://crm.example.com/hook?token=canary-3"}`); a.StatusCode != 200 {
+		t.Fatal(a.text)
+	}
 	tool := strings.Replace(toolText("find"), `"method":"GET"`,
 		`"method":"GET","headers":[{"key":"Authorization","value":"Bearer canary-1"},{"key":"X-Team","value":"voice"}]`, 1)
 	shared := answerID(t, f.do("POST", "/v1/tools", tool).text)

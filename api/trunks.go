@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/patchcord/patchcord/store"
+	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
@@ -20,6 +21,7 @@ type Trunk struct {
 	ID          string      `json:"id" format:"uuid"`
 	RingTimeout string      `json:"ring_timeout,omitempty" example:"30s"`
 	HasPassword bool        `json:"has_password,omitempty"`
+	HasToken    bool        `json:"has_auth_token,omitempty"`
 	Status      TrunkStatus `json:"status"`
 	CreatedAt   time.Time   `json:"created_at"`
 	UpdatedAt   time.Time   `json:"updated_at"`
@@ -30,19 +32,82 @@ type Trunk struct {
 
 // TrunkStatus is what is known of a trunk now.
 type TrunkStatus struct {
-	Registered  *bool      `json:"registered" doc:"null: no registration is kept for it"`
-	LastOptions *time.Time `json:"last_options" doc:"When it last answered OPTIONS; null: it is not asked"`
-	Calls       int        `json:"calls" doc:"That are up"`
+	Registered   *bool              `json:"registered" doc:"null: no registration is kept for it"`
+	LastOptions  *time.Time         `json:"last_options" doc:"When it last answered OPTIONS; null: never, or it is not asked"`
+	Calls        int                `json:"calls" doc:"That are up, of all processes of the store"`
+	CallsIn      int                `json:"calls_in,omitempty" doc:"That ring or are up here, of max_calls"`
+	CallsOut     int                `json:"calls_out,omitempty" doc:"The same, placed by us"`
+	Registration *TrunkRegistration `json:"registration,omitempty"`
+	Gateways     []TrunkGateway     `json:"gateways,omitempty" doc:"Every address of every gateway, in the order of the configuration"`
+	Error        string             `json:"error,omitempty" doc:"What went wrong last, in words"`
+	ErrorAt      *time.Time         `json:"error_at,omitempty"`
+}
+
+// TrunkRegistration is our being known to a registrar.
+type TrunkRegistration struct {
+	Registrar string     `json:"registrar,omitempty" doc:"The gateway that keeps it"`
+	Contact   string     `json:"contact,omitempty" doc:"Where it sends calls to"`
+	Since     *time.Time `json:"since,omitempty"`
+	Until     *time.Time `json:"until,omitempty" doc:"When it ends unless it is renewed before"`
+	Failures  uint64     `json:"failures" doc:"REGISTERs that failed since the start"`
+}
+
+// TrunkGateway is one address of a gateway.
+type TrunkGateway struct {
+	Gateway     string     `json:"gateway" doc:"As configured"`
+	Address     string     `json:"address" example:"203.0.113.10:5060"`
+	Transport   string     `json:"transport" enum:"udp,tcp,tls"`
+	Up          bool       `json:"up" doc:"Not known to be down: calls go there first"`
+	LastOptions *time.Time `json:"last_options" doc:"When it last answered OPTIONS; null: never, or it is not asked"`
+	RoundTripMS float64    `json:"round_trip_ms,omitempty" doc:"Of that"`
+	Error       string     `json:"error,omitempty" doc:"Of the OPTIONS or call last, where it failed"`
+}
+
+// statusOf adds what the line knows to what the store does.
+func statusOf(calls store.Tally, s trunk.Status) TrunkStatus {
+	out := TrunkStatus{
+		Calls: calls.Active, CallsIn: s.Load.In, CallsOut: s.Load.Out, Error: s.Error, ErrorAt: timeOf(s.ErrorAt),
+	}
+	if r := s.Registration; r != nil {
+		out.Registered = &r.Registered
+		out.Registration = &TrunkRegistration{Registrar: r.Registrar, Contact: r.Contact, Failures: r.Failures}
+		if r.Registered {
+			out.Registration.Since, out.Registration.Until = timeOf(r.Since), timeOf(r.Until)
+		}
+	}
+	for _, p := range s.Places {
+		g := TrunkGateway{
+			Gateway: p.Gateway, Address: p.Addr.String(), Transport: string(p.Transport), Up: p.Up,
+			LastOptions: timeOf(p.Answered), RoundTripMS: float64(p.RoundTrip.Microseconds()) / 1000, Error: p.Error,
+		}
+		if g.LastOptions != nil && (out.LastOptions == nil || out.LastOptions.Before(*g.LastOptions)) {
+			out.LastOptions = g.LastOptions
+		}
+		out.Gateways = append(out.Gateways, g)
+	}
+	return out
+}
+
+// timeOf is nil for what never was.
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // TrunkInput is a trunk as it is sent.
 type TrunkInput struct {
 	trunk.Config
-	Password string `json:"password,omitempty" doc:"Of digest; never shown again"`
+	Password  string `json:"password,omitempty" doc:"Of digest; never shown again"`
+	AuthToken string `json:"auth_token,omitempty" doc:"Of a carrier with WebSockets; never shown again"`
 }
 
 // ofTrunk are what answers have besides the trunk; bodies may repeat it.
-var ofTrunk = []string{"id", "has_password", "status", "created_at", "updated_at", "updated_by", "revision", "source"}
+var ofTrunk = []string{
+	"id", "has_password", "has_auth_token", "status", "created_at", "updated_at", "updated_by", "revision", "source",
+}
 
 // TrunkPath names a trunk in a path.
 type TrunkPath struct {
@@ -55,10 +120,15 @@ type trunkChange struct {
 	RawBody []byte
 }
 
-func trunkView(t store.Trunk, calls map[string]store.Tally) Trunk {
+func (s *Server) trunkView(t store.Trunk, calls map[string]store.Tally) Trunk {
+	var line trunk.Status
+	if s.cfg.Line != nil {
+		line = s.cfg.Line(telephony.TrunkID(t.Name))
+	}
 	v := Trunk{
-		Config: t.Config, ID: t.ID, HasPassword: t.Password != "", CreatedAt: t.Created, UpdatedAt: t.Updated,
-		UpdatedBy: t.By, Revision: t.Revision, Source: t.Source, Status: TrunkStatus{Calls: calls[t.Name].Active},
+		Config: t.Config, ID: t.ID, HasPassword: t.Password != "", HasToken: t.AuthToken != "",
+		CreatedAt: t.Created, UpdatedAt: t.Updated, UpdatedBy: t.By, Revision: t.Revision, Source: t.Source,
+		Status: statusOf(calls[t.Name], line),
 	}
 	if t.RingTimeout > 0 {
 		v.RingTimeout = t.RingTimeout.String()
@@ -70,7 +140,7 @@ func (s *Server) trunks() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "list-trunks", Method: http.MethodGet, Path: "/v1/trunks", Summary: "List trunks",
 		Tags: []string{"trunks"}, Security: scope("trunks:read"),
-	}, func(ctx context.Context, in *pageInput) (*body[Page[Trunk]], error) {
+	}, func(ctx context.Context, in *PageQuery) (*body[Page[Trunk]], error) {
 		if err := whole(ctx); err != nil {
 			return nil, err
 		}
@@ -84,7 +154,7 @@ func (s *Server) trunks() {
 		}
 		page := Page[Trunk]{Data: make([]Trunk, 0, len(list)), NextCursor: next}
 		for _, t := range list {
-			page.Data = append(page.Data, trunkView(t, calls))
+			page.Data = append(page.Data, s.trunkView(t, calls))
 		}
 		return &body[Page[Trunk]]{page}, nil
 	})
@@ -134,7 +204,7 @@ func (s *Server) trunkAnswer(ctx context.Context, t store.Trunk, location string
 	if err != nil {
 		return nil, err
 	}
-	return &object[Trunk]{ETag: etag(t.Revision), Location: location, Body: trunkView(t, calls)}, nil
+	return &object[Trunk]{ETag: etag(t.Revision), Location: location, Body: s.trunkView(t, calls)}, nil
 }
 
 // callsOfTrunks are the calls that are up, by the names of trunks.
@@ -154,7 +224,7 @@ func (s *Server) createTrunk(ctx context.Context, in *struct{ RawBody []byte }) 
 	if err != nil {
 		return nil, err
 	}
-	c, faults := s.cfg.Reader.ReadTrunk(text)
+	c, faults := s.cfg.Reader.ReadTrunk(text, nil)
 	if _, err := split(faults, in.RawBody, ""); err != nil {
 		return nil, err
 	}
@@ -179,12 +249,13 @@ func (s *Server) changeTrunk(ctx context.Context, in *trunkChange) (*object[Trun
 		if err != nil {
 			return was, err
 		}
-		c, faults := s.cfg.Reader.ReadTrunk(text)
+		c, faults := s.cfg.Reader.ReadTrunk(text, &was.Config)
 		if _, err := split(faults, in.RawBody, ""); err != nil {
 			return was, err
 		}
-		if sent, err := fields(in.RawBody); err == nil && sent["password"] == nil {
-			c.Password = was.Password
+		key := c.CredentialKey()
+		if sent, err := fields(in.RawBody); err == nil && sent[key] == nil && key == was.CredentialKey() {
+			*c.Credential() = *was.Credential()
 		}
 		now := was
 		now.Config, now.Revision = c, cmp.Or(want, was.Revision)

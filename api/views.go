@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,7 @@ type Call struct {
 	Trunk       string         `json:"trunk,omitempty"`
 	AgentID     string         `json:"agent_id"`
 	Codec       string         `json:"codec,omitempty" example:"PCMA"`
+	SRTP        string         `json:"srtp,omitempty" example:"AES_CM_128_HMAC_SHA1_80" doc:"How its sound is encrypted; without it, it is not"`
 	SIPCallID   string         `json:"sip_call_id,omitempty"`
 	Variables   map[string]any `json:"variables,omitempty"`
 	StartedAt   time.Time      `json:"started_at"`
@@ -34,14 +36,19 @@ type Call struct {
 	Loss        float64        `json:"loss" doc:"Share of packets lost, 0 to 1"`
 	PacketsLost uint64         `json:"packets_lost"`
 	Recording   string         `json:"recording,omitempty" doc:"Path of the recording in this API"`
+
+	AnsweredBy    string `json:"answered_by,omitempty" enum:"human,machine,screening,unsure" doc:"Who took an outbound call, where that was asked"`
+	AnsweredCause string `json:"answered_cause,omitempty" doc:"Why it was taken so" example:"phrase"`
 }
 
 func viewOf(r engine.Record) Call {
 	c := Call{
 		ID: string(r.ID), Status: r.Status, Direction: string(r.Direction), From: r.From, To: r.To, Trunk: string(r.Trunk),
-		AgentID: string(r.Agent), Codec: r.Codec, SIPCallID: r.SIPCallID, Variables: r.Variables, StartedAt: r.Started,
+		AgentID: string(r.Agent), Codec: r.Codec, SRTP: r.SRTP, SIPCallID: r.SIPCallID, Variables: r.Variables,
+		StartedAt:  r.Started,
 		DurationMS: r.Duration().Milliseconds(), EndReason: string(r.EndReason), Turns: r.Turns, ToolCalls: r.ToolCalls,
-		BargeIns: r.BargeIns, MOS: r.MOS, Loss: r.Loss, PacketsLost: r.Lost,
+		BargeIns: r.BargeIns, MOS: r.MOS, Loss: r.Loss, PacketsLost: r.Lost, AnsweredBy: r.AnsweredBy,
+		AnsweredCause: r.AnsweredCause,
 	}
 	if !r.Answered.IsZero() {
 		c.AnsweredAt = &r.Answered
@@ -75,6 +82,18 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	}
 	*s = Seconds(d)
 	return nil
+}
+
+// MarshalJSON writes the text, without the parts that are zero: 15m.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	text := time.Duration(s).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return json.Marshal(text)
 }
 
 // Schema describes both forms.

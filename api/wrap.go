@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,9 +49,12 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 				refuse(&Problem{Status: http.StatusInternalServerError, cause: fmt.Errorf("panic: %v", v)})
 			}
 		}()
-		if s.open() && !s.ours(r) {
+		if s.open() && !s.ours(r) && !s.others(r) {
 			refuse(fail(http.StatusForbidden, "forbidden", "",
 				"Without a key the API serves this machine only, and no page of another site."))
+			return
+		}
+		if !s.origin(w, r, refuse) {
 			return
 		}
 		if !isText(r.URL) {
@@ -70,6 +74,12 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// others tells whether a request is for a handler that checks its own callers.
+func (s *Server) others(r *http.Request) bool {
+	_, pattern := s.mux.Handler(r)
+	return slices.Contains(s.mounted, pattern)
 }
 
 // isText tells whether a path and its query can be kept: no store takes what

@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/internal/secret"
+	"github.com/patchcord/patchcord/telephony/dialer"
 	"github.com/patchcord/patchcord/telephony/trunk"
 	"github.com/patchcord/patchcord/tools"
 	"github.com/patchcord/patchcord/tools/knowledge"
@@ -42,12 +43,15 @@ type Config struct {
 	API          API               `yaml:"api"`
 	Knowledge    Knowledge         `yaml:"knowledge"`
 	Dialing      Dialing           `yaml:"dialing"`
+	Dialer       Dialer            `yaml:"dialer"`
 	Limits       Limits            `yaml:"limits"`
 
 	File    string             `yaml:"-"` // where it was read, "" for the built-in default
 	Dir     string             `yaml:"-"` // what relative paths in it are relative to
 	Agents  []agent.Agent      `yaml:"-"` // of AgentFiles, in the order of the files' names
 	Library []tools.Definition `yaml:"-"` // of Tools.Files
+
+	Profiles dialer.Profiles `yaml:"-"` // the built-in ones and those of Dialer.Profiles
 
 	// The files of Agents and Library, each beside its own: "agents/support.yaml".
 	AgentPaths, LibraryPaths []string `yaml:"-"`
@@ -65,6 +69,7 @@ type SIP struct {
 	PublicIP      string   `yaml:"public_ip"`
 	TLS           TLS      `yaml:"tls"`
 	UnknownSource string   `yaml:"unknown_source"` // drop, refuse
+	Dialogs       string   `yaml:"dialogs"`        // a file, "" for one beside the store, off
 }
 
 // TLS names a certificate and its key, both PEM files.
@@ -80,26 +85,45 @@ type RTP struct {
 
 // WebRTC is the browser's side.
 type WebRTC struct {
-	Listen   string `yaml:"listen"`
-	PublicIP string `yaml:"public_ip"`
+	Listen   string   `yaml:"listen"`
+	PublicIP string   `yaml:"public_ip"`
+	Origins  []string `yaml:"origins"` // of pages elsewhere that may call
 }
 
 // Store is where calls are kept.
 type Store struct {
 	URL string      `yaml:"url"` // sqlite:PATH or postgres://…
 	Key secret.Text `yaml:"key"` // seals secrets that are kept: 64 hex digits
+	// Spool is the file in which calls wait that the database does not take: ""
+	// is one beside an SQLite file or named after the node, "off" is none.
+	Spool string `yaml:"spool"`
 }
 
 // Cluster joins several nodes.
 type Cluster struct {
-	Node   string   `yaml:"node"` // name of this node, "" for the host's
-	NATS   string   `yaml:"nats"`
-	Routes []string `yaml:"routes"`
+	Node        string      `yaml:"node"`   // name of this node, "" for the host's
+	Name        string      `yaml:"name"`   // of the cluster
+	Listen      string      `yaml:"listen"` // host:port for the other nodes
+	Routes      []string    `yaml:"routes"` // nats://host:port of other nodes
+	NATS        string      `yaml:"nats"`   // or an existing one: tls://host:port, several with commas
+	User        string      `yaml:"user"`
+	Password    secret.Text `yaml:"password"`
+	Token       secret.Text `yaml:"token"`       // of an existing NATS
+	Credentials string      `yaml:"credentials"` // the same, a file
+	TLS         ClusterTLS  `yaml:"tls"`
+}
+
+// ClusterTLS are PEM files. Nodes show each other their certificates.
+type ClusterTLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	CA   string `yaml:"ca"` // of the authority that signed those of the others
 }
 
 // Recording is where calls are recorded.
 type Recording struct {
-	Dir     string `yaml:"dir"`
+	Dir     string `yaml:"dir"`   // a folder, or the URL of a bucket
+	Spool   string `yaml:"spool"` // the folder where recordings are made that go to a bucket
 	Enabled bool   `yaml:"enabled"`
 }
 
@@ -182,6 +206,8 @@ type Dialing struct {
 // Limits bound the whole process.
 type Limits struct {
 	MaxCalls        int           `yaml:"max_calls"` // 0: measured at start
+	Reserved        int           `yaml:"reserved"`  // of them, for calls that are placed and those of Priority
+	Priority        []string      `yaml:"priority"`  // trunks
 	MaxCallDuration time.Duration `yaml:"max_call_duration"`
 }
 
@@ -193,11 +219,13 @@ func withDefaults() *Config {
 		SIP:        SIP{Listen: []string{"udp://0.0.0.0:5060", "tcp://0.0.0.0:5060"}, UnknownSource: "drop"},
 		RTP:        RTP{Ports: "20000-29998"},
 		Store:      Store{URL: "sqlite:patchcord.db"},
-		Recording:  Recording{Dir: "recordings", Enabled: true},
+		Cluster:    Cluster{Name: "patchcord"},
+		Recording:  Recording{Dir: "recordings", Spool: "recordings", Enabled: true},
 		Log:        Log{Level: "info", Events: "-"},
 		AgentFiles: "agents/*.yaml",
 		Tools:      Tools{Files: "tools/*.yaml"},
 		Dialing:    Dialing{Deny: []string{"+881", "+882", "+883", "+870"}, PerCall: 1},
+		Dialer:     Dialer{Enabled: true},
 		Limits:     Limits{MaxCallDuration: 15 * time.Minute},
 	}
 }

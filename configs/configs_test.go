@@ -127,10 +127,8 @@ func TestTheFullFileIsAccepted(t *testing.T) {
 			notBuilt = append(notBuilt, w.Error())
 		}
 	}
-	for _, want := range []string{"browser phone"} {
-		if !strings.Contains(strings.Join(notBuilt, "\n"), want) {
-			t.Errorf("no warning about %s in %q", want, notBuilt)
-		}
+	if len(notBuilt) > 0 {
+		t.Errorf("warnings %q", notBuilt)
 	}
 	if c.Trunks[0].Password.Reveal() != "0123" {
 		t.Errorf("a password of digits became %q", c.Trunks[0].Password.Reveal())
@@ -164,6 +162,8 @@ func TestFaultsSayWhereWhatAndWhatToDo(t *testing.T) {
 		{"nothing near", "zzzzzzzzz: 1\n", `c.yaml:1:1: unknown key "zzzzzzzzz"; known keys: http, sip`},
 		{"text for a mapping", "http: here\n", `c.yaml:1:7: http is "here"; it takes a mapping with the keys listen, public_url`},
 		{"text for a number", "limits: {max_calls: many}\n", `c.yaml:1:21: limits.max_calls is "many"; it takes a whole number`},
+		{"a store that is not built in", "recording: {dir: \"gs://calls\"}\n", `gs:// is no store of this build: it has file, mem, s3`},
+		{"more kept than there are", "limits: {max_calls: 5, reserved: 6}\n", `c.yaml:1:34: 6 of 5 calls`},
 		{"text for a truth value", "recording: {enabled: ja}\n", `c.yaml:1:22: recording.enabled is "ja"; it takes true or false`},
 		{"a bad duration", "limits: {max_call_duration: 15}\n", `c.yaml:1:29: limits.max_call_duration is "15"; it takes a duration`},
 		{"text for a list", "sip: {listen: \"udp://0.0.0.0:5060\"}\n", `sip.listen is "udp://0.0.0.0:5060"; it takes a list`},

@@ -115,11 +115,13 @@ func (l *loader) load(path, dir string) (*Config, []Warning, error) {
 	for _, p := range []*Providers{&c.LLM, &c.STT, &c.TTS, &c.Realtime} {
 		p.in(path)
 	}
+	for i := range c.Trunks {
+		c.Trunks[i].TLS.In(c.Path)
+	}
 	l.deps = c.toolDeps()
 	l.loadTools(c)
 	l.loadAgents(c)
 	l.check(c)
-	l.notBuilt(c)
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int { return a.Line - b.Line })
 	if l.faults != nil {
 		return nil, l.warnings, joined(l.faults)

@@ -33,8 +33,8 @@ func (r *Reader) ReadAgent(text []byte, library []tools.Definition, was *agent.A
 	if was == nil {
 		was = &agent.Agent{}
 	}
-	l.noFile("ambience.file", a.Ambience.File, was.Ambience.File)
-	l.noFile("hold_sound.file", a.HoldSound.File, was.HoldSound.File)
+	l.noFile("ambience.file", a.Ambience.File, was.Ambience.File, agentFiles)
+	l.noFile("hold_sound.file", a.HoldSound.File, was.HoldSound.File, agentFiles)
 	l.checkAgent(&a, at, "", library)
 	l.agentRefs(r.c, &a, at, "")
 	return a, l.told()
@@ -56,10 +56,17 @@ func (r *Reader) ReadTool(text []byte, of *agent.Agent) (tools.Definition, tools
 	return d, l.told()
 }
 
-// ReadTrunk reads a trunk from JSON. The store checks it beside the others.
-func (r *Reader) ReadTrunk(text []byte) (trunk.Config, tools.Faults) {
+// ReadTrunk reads a trunk from JSON. The store checks it beside the others. was
+// is the trunk in whose place it comes, nil for a new one.
+func (r *Reader) ReadTrunk(text []byte, was *trunk.Config) (trunk.Config, tools.Faults) {
 	var c trunk.Config
 	l, _ := r.decode(text, &c)
+	if was == nil {
+		was = &trunk.Config{}
+	}
+	l.noFile("tls.ca", c.TLS.CA, was.TLS.CA, trunkFiles)
+	l.noFile("tls.cert", c.TLS.Cert, was.TLS.Cert, trunkFiles)
+	l.noFile("tls.key", c.TLS.Key, was.TLS.Key, trunkFiles)
 	return c, l.told()
 }
 
@@ -84,11 +91,17 @@ func (r *Reader) decode(text []byte, dst any) (*loader, map[string]Pos) {
 	return l, at
 }
 
+// Where files may be named.
+const (
+	agentFiles = "name files in the agent's own file, or use sound"
+	trunkFiles = "name files in the configuration file, or pin the key"
+)
+
 // noFile refuses a file that was not there before.
-func (l *loader) noFile(path, file, was string) {
+func (l *loader) noFile(path, file, was, do string) {
 	if file != "" && file != was {
 		l.faults = append(l.faults, &Fault{
-			Path: path, What: "a file of this machine", Do: "name files in the agent's own file, or use sound",
+			Path: path, What: "a file of this machine", Do: do,
 		})
 	}
 }

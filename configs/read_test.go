@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/patchcord/patchcord/engine/agent"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 func reader(t *testing.T) *Reader {
@@ -68,7 +69,7 @@ func TestFaultsOfWhatIsSentHavePaths(t *testing.T) {
 	if _, faults := r.ReadTool([]byte(`{"name":"x","tool_type":"http_request","config":{"url":"http://127.0.0.1"}}`), nil); len(faults) < 2 {
 		t.Errorf("%v", faults)
 	}
-	if _, faults := r.ReadTrunk([]byte(`{"name":"x","gatways":[]}`)); faults.Err() == nil {
+	if _, faults := r.ReadTrunk([]byte(`{"name":"x","gatways":[]}`), nil); faults.Err() == nil {
 		t.Error("a trunk's unknown key is taken")
 	}
 }
@@ -100,5 +101,19 @@ func TestNoFileIsReadForWhatIsSent_SEC7(t *testing.T) {
 		if fs == nil || !strings.Contains(fs.Error(), "a file of this machine") {
 			t.Errorf("got %v", fs)
 		}
+	}
+}
+
+// The API names no files of the machine, but leaves those that a file has named.
+func TestATrunkOfTheAPINamesNoFiles(t *testing.T) {
+	t.Parallel()
+	r := reader(t)
+	text := []byte(`{"name":"x","gateways":["sips:sip.example.com"],"tls":{"ca":"/etc/passwd","pin":"sha256/x"}}`)
+	if _, faults := r.ReadTrunk(text, nil); faults.Err() == nil || !strings.Contains(faults.Err().Error(), "tls.ca") {
+		t.Errorf("a file was named: %v", faults)
+	}
+	was := &trunk.Config{TLS: trunk.Security{CA: "/etc/passwd"}}
+	if _, faults := r.ReadTrunk(text, was); faults.Err() != nil {
+		t.Errorf("the file that was there: %v", faults)
 	}
 }

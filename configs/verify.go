@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,8 +14,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/patchcord/patchcord/audio/record/archive"
 	sttall "github.com/patchcord/patchcord/audio/stt/all"
 	ttsall "github.com/patchcord/patchcord/audio/tts/all"
+	"github.com/patchcord/patchcord/internal/certificate"
 	"github.com/patchcord/patchcord/internal/secret"
 	"github.com/patchcord/patchcord/internal/yamlfault"
 	llmall "github.com/patchcord/patchcord/llm/all"
@@ -41,6 +42,7 @@ func (l *loader) check(c *Config) {
 	l.checkListeners(c)
 	l.checkPorts(c.RTP.Ports)
 	l.checkStore(c.Store)
+	l.checkCluster(c)
 	l.checkKnowledge(c.Knowledge)
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("sip.unknown_source", c.SIP.UnknownSource, "drop", "refuse")
@@ -56,14 +58,31 @@ func (l *loader) check(c *Config) {
 	l.checkAgents(c)
 	l.checkKeys(c)
 	l.checkDialing(c.Dialing)
+	l.loadProfiles(c)
 	for i, s := range c.Tools.AllowCIDRs {
 		l.prefix(fmt.Sprintf("tools.allow_cidrs[%d]", i), s)
 	}
 	if _, err := c.ToolClient(); err != nil && c.Tools.CAFile != "" && !l.embedded {
 		l.fault("tools.ca_file", strings.TrimPrefix(err.Error(), "tools: ca_file: "), "name a PEM file of certificates")
 	}
-	if c.Limits.MaxCalls < 0 {
+	l.checkCallLimits(c.Limits)
+	if archive.Is(c.Recording.Dir) {
+		if err := archive.Check(c.Recording.Dir); err != nil {
+			l.fault("recording.dir", err.Error(), "write a folder, or such as s3://bucket?region=eu-central-1")
+		}
+		if c.Recording.Spool == "" {
+			l.fault("recording.spool", "empty", "name the folder where recordings wait for the bucket")
+		}
+	}
+}
+
+func (l *loader) checkCallLimits(lim Limits) {
+	if lim.MaxCalls < 0 {
 		l.fault("limits.max_calls", "a negative number", "use 0 to have it measured at start, or more")
+	}
+	if lim.Reserved < 0 || lim.MaxCalls > 0 && lim.Reserved > lim.MaxCalls {
+		l.fault("limits.reserved", fmt.Sprintf("%d of %d calls", lim.Reserved, lim.MaxCalls),
+			"use 0 for none, and no more than limits.max_calls")
 	}
 }
 
@@ -85,17 +104,21 @@ func (l *loader) checkListeners(c *Config) {
 	if c.WebRTC.Listen != "" {
 		l.listen("webrtc.listen", c.WebRTC.Listen, "udp")
 	}
+	for i, o := range c.WebRTC.Origins {
+		if u, err := url.Parse(o); o != "*" && (err != nil || u.Host == "" || o != u.Scheme+"://"+u.Host) {
+			l.fault(fmt.Sprintf("webrtc.origins[%d]", i), fmt.Sprintf("%q is no origin", o),
+				"write scheme and host, such as https://shop.example.com, or *")
+		}
+	}
 	for path, ip := range map[string]string{"sip.public_ip": c.SIP.PublicIP, "webrtc.public_ip": c.WebRTC.PublicIP} {
 		if _, err := netip.ParseAddr(ip); ip != "" && err != nil {
 			l.fault(path, fmt.Sprintf("%q is no IP address", ip), "write one such as 203.0.113.10, or leave it empty")
 		}
 	}
-	for path, file := range map[string]string{"sip.tls.cert": c.SIP.TLS.Cert, "sip.tls.key": c.SIP.TLS.Key} {
-		if file == "" {
-			continue
-		}
-		if _, err := os.Stat(c.Path(file)); err != nil {
-			l.fault(path, "no file "+c.Path(file), "name a PEM file")
+	if cert, key := c.SIP.TLS.Cert, c.SIP.TLS.Key; cert != "" && key != "" {
+		if _, err := certificate.Load(c.Path(cert), c.Path(key)); err != nil {
+			what := strings.TrimPrefix(err.Error(), "certificate: ")
+			l.fault("sip.tls.cert", what, "name PEM files of a certificate and its key")
 		}
 	}
 }
@@ -236,6 +259,17 @@ func (l *loader) checkTrunks(c *Config) {
 			l.fault(f.Path, f.What, f.Do)
 		} else {
 			l.fault("trunks", e.Error(), "")
+		}
+	}
+	for i, t := range c.Trunks {
+		path := fmt.Sprintf("trunks[%d].type", i)
+		switch public := c.HTTP.PublicURL; {
+		case !t.OverWebSocket():
+		case public == "":
+			l.fault(path, "a carrier that is told nowhere to stream to",
+				"set http.public_url, and what it must reach: docs/carriers.md")
+		case !strings.HasPrefix(public, "https:"):
+			l.warn(path, "carriers open streams over TLS only, and http.public_url is none of https", "put a proxy in front")
 		}
 	}
 	if table != nil {
@@ -382,20 +416,4 @@ func (c *Config) Path(p string) string {
 		return p
 	}
 	return filepath.Join(c.Dir, p)
-}
-
-// notBuilt warns of what is accepted and has no part behind it yet.
-func (l *loader) notBuilt(c *Config) {
-	later := func(cond bool, path, what string) {
-		if cond {
-			l.warn(path, what+" is not built yet: this is ignored", "")
-		}
-	}
-	later(c.WebRTC.Listen != "", "webrtc.listen", "the browser phone")
-	later(c.Cluster.NATS != "", "cluster.nats", "running on several nodes")
-	later(len(c.Cluster.Routes) > 0, "cluster.routes", "running on several nodes")
-	later(strings.Contains(c.Recording.Dir, "://"), "recording.dir", "recording to object storage")
-	for i, s := range c.SIP.Listen {
-		later(strings.HasPrefix(s, "tls:"), fmt.Sprintf("sip.listen[%d]", i), "SIP over TLS")
-	}
 }

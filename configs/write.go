@@ -197,8 +197,8 @@ func (w *writer) config(o Objects) ([]byte, error) {
 	}
 	trunks := slices.Clone(o.Trunks)
 	for i := range trunks {
-		if trunks[i].Password != "" {
-			trunks[i].Password = secret.Text(secretMark + "{" + w.variable(trunks[i].Name, "password") + "}")
+		if t := &trunks[i]; *t.Credential() != "" {
+			*t.Credential() = secret.Text(secretMark + "{" + w.variable(t.Name, t.CredentialKey()) + "}")
 		}
 	}
 	out := string(text)
@@ -222,16 +222,17 @@ func (w *writer) config(o Objects) ([]byte, error) {
 	return []byte(out), nil
 }
 
-// plainTrunks shows the passwords, which are marks by now.
+// plainTrunks shows the secrets, which are marks by now.
 func plainTrunks(trunks []trunk.Config) []any {
 	out := make([]any, 0, len(trunks))
 	for _, c := range trunks {
-		password := c.Password.Reveal()
-		c.Password = ""
+		password, token := c.Password.Reveal(), c.AuthToken.Reveal()
+		c.Password, c.AuthToken = "", ""
 		t := struct {
 			trunk.Config
-			Password string `yaml:"password"`
-		}{c, password}
+			Password  string `yaml:"password"`
+			AuthToken string `yaml:"auth_token"`
+		}{c, password, token}
 		out = append(out, t)
 	}
 	return out

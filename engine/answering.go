@@ -49,7 +49,8 @@ func (s *session) judge() {
 	verdict := turn.Verdict{Class: party}
 	switch party {
 	case turn.PartyMachine:
-		verdict.Message = s.render(s.agent.VoicemailMessage)
+		verdict.Message = s.message()
+		s.messaged = verdict.Message != ""
 		s.listen.mailbox.Store(true)
 	case turn.PartyScreening:
 		s.amd.screened(now)

@@ -10,7 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/patchcord/patchcord/audio/tts"
 	"github.com/patchcord/patchcord/engine/agent"
+	"github.com/patchcord/patchcord/internal/testkit"
 	"github.com/patchcord/patchcord/llm"
 	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/tools"
@@ -32,7 +34,7 @@ func (c *call) at(name, key string, value any) int {
 	return slices.IndexFunc(c.log.events, func(e Event) bool { return e.Name == name && (key == "" || e.Get(key) == value) })
 }
 
-const consult = `{name: consulter-contact-crm, description: "Vérifier si le contact existe.", tool_type: webhook, dialect: callin,
+const crmConsult = `{name: consulter-contact-crm, description: "Vérifier si le contact existe.", tool_type: webhook, dialect: callin,
   config: {method: GET, url: "https://crm.exemple.com/contacts", body_parameters: [{identifier: email, type: texte, required: true}]},
   speech: {bridging_sentence: "Je vais vérifier, puis on continue.", success: "Parfait, je vois votre fiche.",
     failure_sentence: "Je n'ai pas pu vérifier tout de suite. On continue."}}`
@@ -88,7 +90,7 @@ func TestFailureIsToldInItsOwnSentence_C14(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				look := defined(t, consult, c.d, c.json)
+				look := defined(t, crmConsult, c.d, c.json)
 				look.def.TimeoutSecs = 4
 				k := dial(t, &agent.Agent{Name: "a", Language: "fr"}, consults("consulter-contact-crm"), look)
 				k.wait(500*ms).say("laura@exemple.com", time.Second).wait(14 * time.Second)
@@ -115,7 +117,7 @@ func TestFailureIsToldInItsOwnSentence_C14(t *testing.T) {
 // the sentence that tells it.
 func TestBridgingSentenceComesFirst_C17(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		look := defined(t, consult, 2*time.Second, `{"found":true}`)
+		look := defined(t, crmConsult, 2*time.Second, `{"found":true}`)
 		k := dial(t, &agent.Agent{Name: "a", Language: "fr"}, consults("consulter-contact-crm"), look)
 		k.wait(500*ms).say("laura@exemple.com", time.Second).wait(12 * time.Second).hangUp()
 		said := k.said()
@@ -210,6 +212,48 @@ func TestRefusedCallerIsTold_F13(t *testing.T) {
 			t.Errorf("hung up with %v", k.leg.HungUp())
 		}
 	})
+}
+
+// F-13: a speech-to-speech model may say a sentence in words of its own: where
+// there is a voice, that one says why the call is refused.
+func TestARefusalOfASpeechToSpeechAgentIsSaidToTheLetter_F13(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const say = "Sorry, we are currently closed. Please call again tomorrow."
+		model := &testkit.Realtime{Answer: func(int, llm.Respond) testkit.RealtimeAnswer {
+			return testkit.RealtimeAnswer{Text: "I am happy to help you, we never close."}
+		}}
+		k := spokenCall(t, model)
+		k.cfg.TTS = map[string]tts.Provider{"": k.tts}
+		k.cfg.Directory = refused{k.cfg.Directory.(directory), say} //nolint:forcetypeassert // that of spokenCall
+		k.start().over()
+		if got := k.said(); !slices.Equal(got, []string{say}) {
+			t.Errorf("said %q", got)
+		}
+		if asked := sent[llm.Respond](model); len(asked) > 0 {
+			t.Errorf("the model was asked for %+v", asked)
+		}
+		k.want(`"event":"call.answered"`, `"end_reason":"rejected"`)
+	})
+}
+
+// F-13: where there is no voice but the model's, what it makes of the sentence is
+// looked at, and told.
+func TestARefusalInOtherWordsIsTold_F13(t *testing.T) {
+	const say = "Sorry, we are currently closed."
+	for said, told := range map[string]bool{"sorry we are currently closed": false, "Sorry, we never open.": true} {
+		synctest.Test(t, func(t *testing.T) {
+			model := &testkit.Realtime{Answer: func(int, llm.Respond) testkit.RealtimeAnswer {
+				return testkit.RealtimeAnswer{Text: said}
+			}}
+			k := spokenCall(t, model)
+			k.cfg.Directory = refused{k.cfg.Directory.(directory), say} //nolint:forcetypeassert // that of spokenCall
+			k.start().over()
+			k.want(`"end_reason":"rejected"`)
+			if got := strings.Contains(k.lines(), "in other words"); got != told {
+				t.Errorf("%q is told: %t\n%s", said, got, k.lines())
+			}
+		})
+	}
 }
 
 // The words of a refusal are said as they are, whatever language the call begins

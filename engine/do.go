@@ -77,7 +77,7 @@ func (s *session) do(effect turn.Effect) {
 	case turn.SettleTool:
 		s.settleTool(e)
 	case turn.HoldSound:
-		s.holdSound(e.On && !(s.moving.quiet && s.moving.id != ""))
+		s.holdSound(e.On)
 	case turn.EnterNode:
 		s.enteredNode(e)
 	case turn.News:
@@ -108,6 +108,7 @@ func (s *session) committed(e turn.CommitUser) {
 	}
 	text := s.unmasked(e.Turn, e.Text, e.Keys, e.Secret)
 	s.callerSaid(text)
+	s.heeds(e.Text)
 	s.transcript.user(e.Turn, said(text), e.Amend)
 	s.transcript.heard(e.Turn, said(text), e.Later)
 	if s.front == 0 { // the end of a reply that we were done with
@@ -141,6 +142,7 @@ func (s *session) committed(e turn.CommitUser) {
 func (s *session) heardUser(e turn.HeardUser) {
 	text := said(e.Text)
 	s.callerSaid(e.Text)
+	s.heeds(e.Text)
 	s.transcript.heard(e.Turn, said(s.unmasked(e.Turn, e.Text, e.Keys, e.Secret)), e.Later)
 	for i := range s.record.Transcript {
 		if it := &s.record.Transcript[i]; it.Role == "user" && it.Turn == e.Turn {
@@ -219,6 +221,12 @@ func (s *session) note(e turn.Note) {
 
 // hear hands a recogniser's words to the machine.
 func (s *session) hear(ev stt.Event) {
+	if s.talking() { // with somebody else
+		if ev.Kind == stt.Final && ev.Text != "" {
+			s.overhear("caller", ev.Text)
+		}
+		return
+	}
 	switch ev.Kind {
 	case stt.Interim:
 		s.answering(func(a *amd) { a.words(ev.Text, false) })
@@ -312,7 +320,9 @@ func (s *session) finish(reason EndReason) {
 	if st := s.leg.Stats(); s.answered {
 		s.record.MOS, s.record.Loss, s.record.Lost = st.MOS, st.Loss, st.PacketsLost
 	}
+	s.safely(func() { s.endTransfer(reason) })
 	s.safely(func() { s.leg.Connect(nil, nil) })
+	s.safely(s.monitor.close)
 	s.cancel(nil)
 	s.closeTurn()
 	s.record.Ended, s.record.Status = s.clock(), StatusEnded
@@ -322,7 +332,7 @@ func (s *session) finish(reason EndReason) {
 		zap.Uint64("rx_lost", s.record.Lost), zap.Int64("first_audio_ms", s.firstSound.Milliseconds()),
 		zap.Any("stale_dropped", s.staleDropped()))
 	s.e.wg.Go(func() { // whatever fails on the way, the record is closed
-		for _, f := range []func(){s.settle, s.closeRecording, s.closeJournal, s.closeRecord} {
+		for _, f := range []func(){s.settle, s.closeRecording, s.closeJournal, s.closeRecord, s.tellEnding} {
 			s.safely(f)
 		}
 	})

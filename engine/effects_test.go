@@ -88,6 +88,20 @@ func TestToolEndsWithinItsTimeout_INV26_convW3(t *testing.T) {
 	})
 }
 
+// A tool that is told to end because its time is over may say so before the call
+// has heard it: what counts is that nothing came of it in time, and its failure
+// sentence is heard.
+func TestToolThatIsToldToEndHasTimedOut_INV26(t *testing.T) {
+	s := &session{work: newMailbox(0)}
+	s.tooLate("t1", func() {
+		s.work.put(toolResult{id: "t1", r: tools.ErrorResult(tools.Cancelled, "cancelled", "")})
+	})
+	item, _ := s.work.take()
+	if first, ok := item.(toolResult); !ok || first.r.Status != tools.TimedOut || !first.late {
+		t.Errorf("its result is %+v", item)
+	}
+}
+
 func TestNonsenseOfAToolIsAResult_convW4(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := checkTool(100 * ms)

@@ -102,8 +102,14 @@ func TestDialThatFailsIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := prepare(t, &agent.Agent{Name: "a"}, says("x"))
 		k.cfg.Dialer = dialer{}
+		counted := 0 // of the day (SEC-5)
+		k.cfg.Claim = func(context.Context, string) error { counted++; return nil }
+		k.cfg.Unclaim = func() { counted-- }
 		if _, err := k.engine().e.Call(t.Context(), Outbound{Agent: "a", To: "1"}); err == nil {
 			t.Error("no error")
+		}
+		if counted != 0 {
+			t.Errorf("%d calls are counted that did not leave", counted)
 		}
 	})
 }
@@ -397,6 +403,44 @@ func TestLegThatFloodsEndsTheCall(t *testing.T) {
 	})
 }
 
+// Room for a call is taken when it is admitted, kept for those that are urgent,
+// and a call that was admitted is served though the engine drains since.
+func TestAdmittedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := dial(t, &agent.Agent{Name: "a", Greeting: "Hello."}, says("x"))
+		e := k.e
+		e.cfg.MaxCalls, e.cfg.Reserved = 3, 1
+		if !e.Admit("second", false) || e.Admit("third", false) || !e.Admit("third", true) || e.Admit("fourth", true) {
+			t.Error("two of three calls may be any, the third an urgent one")
+		}
+		e.Leave("third")
+		if e.Room() {
+			t.Error("there is room for any call")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			e.Drain(ctx)
+			close(done)
+		}()
+		k.wait(time.Second)
+		served := make(chan struct{})
+		leg := testkit.NewLeg("second")
+		go func() {
+			e.ServeCall(t.Context(), leg)
+			close(served)
+		}()
+		k.wait(time.Second)
+		if e.Calls() != 2 || e.Admit("late", true) {
+			t.Errorf("%d calls are up, want the two from before", e.Calls())
+		}
+		<-done
+		<-served
+		<-k.ended
+	})
+}
+
 func TestDrainLetsCallsEndThenSaysGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := dial(t, &agent.Agent{Name: "a", Greeting: "Hello."}, says("x"))
@@ -416,4 +460,29 @@ func TestDrainLetsCallsEndThenSaysGoodbye(t *testing.T) {
 		k.over().want(`"kind":"goodbye"`, `"end_reason":"drained"`).not("0191")
 		<-done
 	})
+}
+
+// The times of a call are told by a clock that nobody sets: a step of the wall
+// clock changes no duration and no wait (reliability.md 5.2).
+func TestTimesOfACallAreMonotonic(t *testing.T) {
+	t.Parallel()
+	k := prepare(t, &agent.Agent{Name: "a"}, says("x")).engine() // in real time: that of a bubble is the wall clock's alone
+	go func() {
+		k.e.ServeCall(t.Context(), k.leg)
+		close(k.ended)
+	}()
+	tick := time.NewTicker(5 * ms)
+	defer tick.Stop()
+	for !strings.Contains(k.lines(), `"event":"call.answered"`) {
+		<-tick.C
+	}
+	k.leg.Close(telephony.Cause{Reason: telephony.ReasonNormal, Remote: true})
+	<-k.ended
+	k.e.Drain(t.Context()) // until the record is closed
+	r := k.log.last
+	for name, at := range map[string]time.Time{"started": r.Started, "answered": r.Answered, "ended": r.Ended} {
+		if !strings.Contains(at.String(), " m=") {
+			t.Errorf("%s is of the wall clock alone: %v", name, at)
+		}
+	}
 }

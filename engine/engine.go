@@ -20,18 +20,20 @@
 //     filled with
 //   - what was heard: heard; transcript, context and digest are what the model
 //     is told of it
-//   - what is done: toolbox, toolrun, flow, handover
-//   - outbound calls: answering, amd, amdwords
+//   - what is done: toolbox, toolrun, flow
+//   - who the caller is handed over to: handover decides, consult is the other
+//     party's leg, briefing what they are told, joined the two of them talking
+//   - outbound calls: place, answering, amd, amdwords; wishes, optout: what callees want of later ones
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/audio/stt"
@@ -72,7 +74,7 @@ type Journal interface {
 type Config struct {
 	Directory Directory
 	Journal   Journal
-	Dialer    telephony.Dialer // of outbound calls; may be nil
+	Dialer    telephony.Dialer // of outbound calls and transfers; nil: there are none
 
 	STT map[string]stt.Provider // by name; "" is the default
 	TTS map[string]tts.Provider
@@ -88,15 +90,24 @@ type Config struct {
 	TurnModel  vad.TurnModel
 
 	Tools tools.Deps
-	// Carry takes a caller where a transfer tool leads, nil: transfers are
-	// refused with a result. TransfersPerCall bounds them, 0 for no limit.
-	Carry            func(ctx context.Context, leg telephony.Leg, to tools.Transfer) error
-	TransfersPerCall int
+	// Claim counts a call that is about to be dialled, by a transfer or by Call, and
+	// refuses it where a limit of all calls is reached; nil: none is. It may wait.
+	Claim func(ctx context.Context, to string) error
+	// Unclaim takes back a Claim whose call could not be placed; nil: nothing is
+	// taken back.
+	Unclaim          func()
+	TransfersPerCall int // 0: no limit
+	// DoNotCall keeps that a number is not to be called any more: its owner said so in
+	// a call. It holds at once. nil: nobody keeps it.
+	DoNotCall func(ctx context.Context, number string, call telephony.CallID, why string) error
 
 	RecordingDir string // "" records nothing
 	JournalDir   string // where calls' journals are kept (package replay), "" keeps none
 	MaxCalls     int    // 0: no limit
-	Log          *zap.Logger
+	// Reserved of them are kept for calls that are placed, and for those that
+	// Admit is told are urgent.
+	Reserved int
+	Log      *zap.Logger
 }
 
 // Engine runs calls. Its methods may be called by any goroutine.
@@ -112,7 +123,11 @@ type Engine struct {
 
 	mu       sync.Mutex
 	calls    map[telephony.CallID]*session
+	admitted map[telephony.CallID]struct{} // on their way, and not in calls yet
 	draining bool
+	closing  bool // and those that are up are told to end
+	reserved int  // seats, of calls that are up or will be
+	seated   int  // calls on them
 	wg       sync.WaitGroup
 }
 
@@ -133,7 +148,7 @@ func New(cfg Config) (*Engine, error) {
 	return &Engine{
 		cfg: cfg, log: cfg.Log, phrases: newPhrases(phraseBytes), sounds: newSounds(), pace: newPace(),
 		build: tools.Build,
-		calls: map[telephony.CallID]*session{},
+		calls: map[telephony.CallID]*session{}, admitted: map[telephony.CallID]struct{}{},
 	}, nil
 }
 
@@ -153,7 +168,7 @@ func (e *Engine) ServeCall(ctx context.Context, leg telephony.Leg) {
 		_ = leg.Hangup(ctx, cause) // the leg is over either way
 		return
 	}
-	s := e.session(leg, a, nil)
+	s := e.session(leg, a, Outbound{})
 	if s == nil {
 		_ = leg.Hangup(ctx, telephony.Cause{Reason: telephony.ReasonOverload})
 		return
@@ -170,68 +185,26 @@ func refusing(a *agent.Agent) *agent.Agent {
 	return &b
 }
 
-// Outbound is a call to place.
-type Outbound struct {
-	Agent       agent.ID
-	To, From    string
-	Trunk       telephony.TrunkID
-	Variables   map[string]any
-	RingTimeout time.Duration // 0: 60 s
-	AMD         *bool         // whether it is told who answers; nil: as the agent has it
-}
-
-// Call dials and runs the call in a goroutine of its own until it ends; it
-// returns as soon as the call is on its way.
-func (e *Engine) Call(ctx context.Context, o Outbound) (telephony.CallID, error) {
-	if e.cfg.Dialer == nil {
-		return "", errors.New("engine: dial: no telephony to dial with")
-	}
-	a, err := e.cfg.Directory.Agent(ctx, o.Agent)
-	if err != nil {
-		return "", fmt.Errorf("engine: dial: %w", err)
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("engine: dial: %w", err)
-	}
-	e.mu.Lock()
-	full := e.draining || e.cfg.MaxCalls > 0 && len(e.calls) >= e.cfg.MaxCalls
-	e.mu.Unlock()
-	if full {
-		return "", ErrFull
-	}
-	run := context.WithoutCancel(ctx)
-	leg, err := e.cfg.Dialer.Dial(run, telephony.Destination{
-		To: o.To, From: o.From, Trunk: o.Trunk, CallID: telephony.CallID(id.String()), RingTimeout: o.RingTimeout,
-	})
-	if err != nil {
-		return "", fmt.Errorf("engine: dial %s: %w", o.To, err)
-	}
-	s := e.session(leg, a, o.Variables)
-	if s == nil {
-		_ = leg.Hangup(run, telephony.Cause{Reason: telephony.ReasonOverload})
-		return "", ErrFull
-	}
-	if s.detect = a.VoicemailDetection; o.AMD != nil {
-		s.detect = *o.AMD
-	}
-	e.wg.Go(func() {
-		s.serve(run)
-		_ = leg.Hangup(run, telephony.Cause{Reason: telephony.ReasonNormal})
-	})
-	return leg.Info().ID, nil
-}
-
 // ErrFull tells that no further call can be taken now.
 var ErrFull = errors.New("the engine takes no further calls now")
 
 // session registers a call, nil when there is no room.
-func (e *Engine) session(leg telephony.Leg, a *agent.Agent, vars map[string]any) *session {
-	s := newSession(e, leg, a, vars)
+func (e *Engine) session(leg telephony.Leg, a *agent.Agent, o Outbound) *session {
+	s := newSession(e, leg, a, o.Variables)
+	s.order = o
+	kept := e.cfg.Reserved
+	if leg.Info().Direction == telephony.Outbound {
+		kept = 0
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining || e.cfg.MaxCalls > 0 && len(e.calls) >= e.cfg.MaxCalls {
+	_, admitted := e.admitted[s.id]
+	delete(e.admitted, s.id)
+	if e.closing || !admitted && !o.Seated && !e.roomLocked(kept) {
 		return nil
+	}
+	if o.Seated {
+		e.seated++
 	}
 	e.calls[s.id] = s
 	return s
@@ -240,6 +213,9 @@ func (e *Engine) session(leg telephony.Leg, a *agent.Agent, vars map[string]any)
 func (e *Engine) forget(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, up := e.calls[s.id]; up && s.order.Seated {
+		e.seated--
+	}
 	delete(e.calls, s.id)
 }
 
@@ -250,11 +226,41 @@ func (e *Engine) Calls() int {
 	return len(e.calls)
 }
 
-// Room says whether another call may come (admission, before any work).
+// Room says whether another call may come.
 func (e *Engine) Room() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.draining && (e.cfg.MaxCalls == 0 || len(e.calls) < e.cfg.MaxCalls)
+	return e.roomLocked(e.cfg.Reserved)
+}
+
+// Draining says whether calls are let go.
+func (e *Engine) Draining() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.draining
+}
+
+// Admit takes room for an inbound call that is on its way to ServeCall, false
+// where there is none: before anything else is done for it. Leave gives it back.
+func (e *Engine) Admit(id telephony.CallID, urgent bool) bool {
+	kept := e.cfg.Reserved
+	if urgent {
+		kept = 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.roomLocked(kept) {
+		return false
+	}
+	e.admitted[id] = struct{}{}
+	return true
+}
+
+// Leave tells that a call that was admitted is over, or never came.
+func (e *Engine) Leave(id telephony.CallID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.admitted, id)
 }
 
 // Say makes a live call say something.
@@ -285,13 +291,34 @@ func (e *Engine) Mute(id telephony.CallID, on bool) error {
 	return e.control(id, turnCommand{turn.Mute{On: on}})
 }
 
-// HandOver lets somebody else have the caller of a live call: the announcement
-// is said to its end, then carry runs and takes the caller there. It returns
-// nil when they are, and the call ends; else why not, and the agent goes on with
-// the line for a failure, "" for the policy's. Its context ends with the call,
-// and when it takes more than the policy's hold_cap.
-func (e *Engine) HandOver(id telephony.CallID, announcement, failure string, carry Carry) error {
-	return e.control(id, handOverCommand{announcement: announcement, failure: failure, carry: carry})
+// transferRings is how long the target of a transfer rings that names no time.
+const transferRings = 30 * time.Second
+
+// Transfer hands the caller of a live call over to somebody else, in the way of a
+// tool and within the same limits; one of no kind is cold. An error tells that
+// the number may not be dialled; what becomes of the transfer its events tell.
+func (e *Engine) Transfer(id telephony.CallID, to tools.Transfer) error {
+	if e.cfg.Tools.MayDial == nil {
+		return errors.New("engine: transfer: nothing may be dialled here")
+	}
+	if err := e.cfg.Tools.MayDial(to.To); err != nil {
+		return fmt.Errorf("engine: transfer: %w", err)
+	}
+	to.Kind, to.Timeout = cmp.Or(to.Kind, tools.Cold), cmp.Or(to.Timeout, transferRings)
+	if to.Accept == "" {
+		to.Accept = tools.AcceptNone
+		if to.Kind == tools.Warm {
+			to.Accept = tools.AcceptAny
+		}
+	}
+	return e.control(id, transferCommand{to})
+}
+
+// Whisper says something to one of two who talk after a transfer, unheard by the
+// other: the target of it, or the caller. While the caller talks with the agent
+// it is the agent who is told, as by Inject.
+func (e *Engine) Whisper(id telephony.CallID, text string, toCaller bool) error {
+	return e.control(id, whisperCommand{toCaller, text})
 }
 
 func (e *Engine) control(id telephony.CallID, cmd any) error {
@@ -304,8 +331,8 @@ func (e *Engine) control(id telephony.CallID, cmd any) error {
 	return s.command(cmd)
 }
 
-// Drain takes no further calls and lets those that are up end in their own
-// time, until ctx ends; then they say goodbye and end.
+// Drain takes no further calls and lets those that are up, and those that were
+// admitted, end in their own time, until ctx ends; then they say goodbye and end.
 func (e *Engine) Drain(ctx context.Context) {
 	e.mu.Lock()
 	e.draining = true
@@ -321,6 +348,7 @@ func (e *Engine) Drain(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	e.mu.Lock()
+	e.closing = true
 	for _, s := range e.calls {
 		_ = s.command(drainCommand{}) // full means it is ending already
 	}
@@ -332,7 +360,7 @@ func (e *Engine) Drain(ctx context.Context) {
 func (e *Engine) waitIdle() {
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
-	for e.Calls() > 0 {
+	for e.busy() {
 		<-t.C
 	}
 	e.wg.Wait()

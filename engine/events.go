@@ -15,6 +15,7 @@ const (
 	EventCallAnswered     = "call.answered"
 	EventCallHeld         = "call.held"
 	EventCallResumed      = "call.resumed"
+	EventCallPassedOn     = "call.passed_on"
 	EventCallEnded        = "call.ended"
 	EventSIPMessage       = "sip.message"
 	EventTurnUser         = "turn.user"
@@ -22,6 +23,7 @@ const (
 	EventTurnMetrics      = "turn.metrics"
 	EventTurnSummary      = "turn.summary"
 	EventTurnDropped      = "turn.dropped"
+	EventTurnOverheard    = "turn.overheard"
 	EventSpeechInterupted = "speech.interrupted"
 	EventSpeechPaused     = "speech.paused"
 	EventSpeechResumed    = "speech.resumed"
@@ -41,22 +43,29 @@ const (
 	EventProviderFallback = "provider.fallback"
 	EventLanguageChanged  = "language.changed"
 	EventContextCut       = "context.cut"
+	EventContextInjected  = "context.injected"
 	EventDeadAir          = "dead_air"
 	EventRTPStats         = "rtp.stats"
 	EventVoicemail        = "voicemail.detected"
+	EventOptedOut         = "call.opted_out"
 	EventTransferStarted  = "transfer.started"
+	EventTransferProgress = "transfer.progress"
 	EventTransferFinished = "transfer.finished"
+	EventTransferReturned = "transfer.returned"
+	EventRecordingFailed  = "recording.failed"
 )
 
 // EventNames are all events a call can write.
 var EventNames = []string{
-	EventCallStarted, EventCallAnswered, EventCallHeld, EventCallResumed, EventCallEnded, EventSIPMessage,
-	EventTurnUser, EventTurnAgent, EventTurnMetrics, EventTurnSummary, EventTurnDropped,
+	EventCallStarted, EventCallAnswered, EventCallHeld, EventCallResumed, EventCallPassedOn,
+	EventCallEnded, EventSIPMessage,
+	EventTurnUser, EventTurnAgent, EventTurnMetrics, EventTurnSummary, EventTurnDropped, EventTurnOverheard,
 	EventSpeechInterupted, EventSpeechPaused, EventSpeechResumed, EventSpeechBridge, EventSpeechHold, EventSpeechUnderrun,
 	EventToolStarted, EventToolFinished, EventToolRefused, EventFlowEntered, EventVariableSet, EventDTMFReceived,
 	EventDTMFCollected, EventDTMFSent, EventSilencePrompted, EventProviderFailed, EventProviderFallback,
 	EventLanguageChanged,
-	EventContextCut, EventDeadAir, EventRTPStats, EventVoicemail, EventTransferStarted, EventTransferFinished,
+	EventContextCut, EventContextInjected, EventDeadAir, EventRTPStats, EventVoicemail, EventTransferStarted,
+	EventTransferProgress, EventTransferFinished, EventTransferReturned, EventRecordingFailed, EventOptedOut,
 }
 
 // Event is one thing that happened in a call. Within a call Seq counts from 1

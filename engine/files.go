@@ -22,21 +22,27 @@ func (s *session) create(dir, ending string) (*os.File, error) {
 
 // openRecording starts the stereo file of the call: caller left, agent right.
 func (s *session) openRecording() {
-	if s.e.cfg.RecordingDir == "" || s.agent.Recording != nil && !*s.agent.Recording {
+	if s.e.cfg.RecordingDir == "" || s.order.Unrecorded || s.agent.Recording != nil && !*s.agent.Recording {
 		return
 	}
 	f, err := s.create(s.e.cfg.RecordingDir, ".wav")
 	if err != nil {
-		s.log.Warn("recording", zap.Error(err))
+		s.recordingFailed(err)
 		return
 	}
 	rec, err := record.New(f, s.rate)
 	if err != nil {
-		s.log.Warn("recording: start", zap.Error(err))
 		_ = f.Close()
+		s.recordingFailed(err)
 		return
 	}
-	s.rec, s.record.Recording = rec, f.Name()
+	s.rec, s.record.Recording, s.unrecorded = rec, f.Name(), rec.Failed()
+}
+
+// recordingFailed tells that no more of the call is recorded. It goes on.
+func (s *session) recordingFailed(err error) {
+	s.log.Warn("recording", zap.Error(err))
+	s.event(EventRecordingFailed, F("error", err.Error()))
 }
 
 // closeRecording ends the recording; one of a call that was never answered

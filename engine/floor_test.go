@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +9,6 @@ import (
 
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/internal/testkit"
-	"github.com/patchcord/patchcord/llm"
 	"github.com/patchcord/patchcord/telephony"
 )
 
@@ -21,7 +18,7 @@ func outbound(t *testing.T, a *agent.Agent) *call {
 	c := prepare(t, a, says("Good to hear you."))
 	c.leg = testkit.NewOutbound("0190", "+49301")
 	c.engine()
-	s := c.e.session(c.leg, a, nil)
+	s := c.e.session(c.leg, a, Outbound{})
 	s.detect = a.VoicemailDetection
 	go func() {
 		s.serve(t.Context())
@@ -227,66 +224,6 @@ func TestMutedCallMakesNoTurns_convH12(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.wait(ms).say("is anybody there?", time.Second).wait(4 * time.Second).want("turn.user").hangUp()
-	})
-}
-
-func TestCallerIsHandedOver_convH9_convH10(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := dial(t, &agent.Agent{Name: "a", Greeting: "How can I help?"}, says("Yes.")).wait(3 * time.Second)
-		var began time.Duration
-		var spoken []testkit.Burst
-		start := time.Now()
-		err := c.e.HandOver("0190", "I put you through.", "", func(ctx context.Context, leg telephony.Leg) error {
-			began, spoken = time.Since(start), leg.(*testkit.Leg).Spoken() //nolint:forcetypeassert // the test's
-			select {
-			case <-time.After(5 * time.Second):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.wait(2*time.Second).say("hello? what is going on?", time.Second).wait(time.Second)
-		c.over().want(`"event":"transfer.started"`, `"result":"ok"`, `"end_reason":"transferred"`, `"reason":"handover"`,
-			`"event":"speech.hold"`).not("turn.user")
-		announced := time.Duration(len("I put you through.")) * time.Second / 15
-		if began < announced || began > announced+200*ms || len(spoken) != 2 {
-			t.Errorf("handed over after %v, the announcement lasts %v: %v", began, announced, spoken)
-		}
-	})
-}
-
-func TestTransferThatFailsIsToldWithinASecond_convH9(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := dial(t, &agent.Agent{Name: "a", Greeting: "How can I help?"}, says("I see.")).wait(3 * time.Second)
-		var failed time.Time
-		err := c.e.HandOver("0190", "", "Nobody is there just now.", func(context.Context, telephony.Leg) error {
-			time.Sleep(10 * time.Second)
-			failed = time.Now()
-			return errors.New("486 Busy Here")
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := time.Now()
-		c.wait(12 * time.Second)
-		b := c.leg.Spoken()
-		late := b[len(b)-1].From - 3*time.Second - failed.Sub(from)
-		if late > time.Second {
-			t.Errorf("told %v after it failed", late)
-		}
-		c.wait(3*time.Second).say("then take a message", time.Second).wait(4 * time.Second).hangUp()
-		if got := c.said(); !slices.Equal(got, []string{"How can I help?", "Nobody is there just now.", "I see."}) {
-			t.Errorf("said %q", got)
-		}
-		c.want(`"result":"failed","reason":"486 Busy Here"`)
-		if m := c.llm.Asked()[0].Messages; !slices.ContainsFunc(m, func(m llm.Message) bool {
-			return m.Data && strings.Contains(m.Content, "The transfer failed: 486 Busy Here")
-		}) {
-			t.Errorf("asked with %+v", m)
-		}
 	})
 }
 

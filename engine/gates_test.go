@@ -28,7 +28,7 @@ func TestAYesIsForOneCall_SEC9(t *testing.T) {
 			}
 			return "", calls, nil
 		}, built(t, tools.Deps{}, `{tool_type: play_tone, confirm: true, dedupe: {mode: allow}}`)...)
-		leg := &sipLeg{Leg: k.leg, events: true}
+		leg := &sipLeg{Leg: k.leg, by: "rfc4733"}
 		k.engine()
 		go func() {
 			k.e.ServeCall(t.Context(), leg)
@@ -66,7 +66,7 @@ func TestNoGateIsPassedBeforeTheCall_C12(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := prepare(t, &agent.Agent{Name: "a", PreCallTools: []string{"play_tone"}}, says("Hello."),
 				built(t, tools.Deps{}, `{tool_type: play_tone, config: {dtmf_digit: "1"}, `+gate+`}`)...)
-			leg := &sipLeg{Leg: k.leg, events: true}
+			leg := &sipLeg{Leg: k.leg, by: "rfc4733"}
 			k.engine()
 			go func() {
 				k.e.ServeCall(t.Context(), leg)

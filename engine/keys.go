@@ -75,12 +75,13 @@ func (s *session) scrub(v any) any {
 	return v
 }
 
-// maskRecording leaves a gap in the recording while sensitive keys are
-// collected, where the agent wants one.
+// maskRecording leaves a gap in the recording, and in what others hear who listen
+// in, while sensitive keys are collected, where the agent wants one.
 func (s *session) maskRecording() {
-	if s.rec == nil {
-		return
-	}
 	k, on := s.m.Collecting()
-	s.rec.Mask(on && k.Sensitive && k.RecordingGap)
+	gap := on && k.Sensitive && k.RecordingGap
+	if s.rec != nil {
+		s.rec.Mask(gap)
+	}
+	s.monitor.mask(gap)
 }

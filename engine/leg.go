@@ -31,6 +31,10 @@ func (s *session) pumpLeg() {
 func (s *session) legEvent(ev telephony.Event) {
 	switch e := ev.(type) {
 	case telephony.Digit:
+		if s.talking() {
+			s.between(e, s.moving.joined.caller)
+			return
+		}
 		s.pressed(e)
 	case telephony.Held:
 		s.event(EventCallHeld)
@@ -49,8 +53,14 @@ func (s *session) legEvent(ev telephony.Event) {
 	case telephony.Ended:
 		s.legEnded(e.Cause)
 	case telephony.FormatChanged:
-		s.record.Codec = e.Codec
-	case telephony.Ringing, telephony.EarlyMedia, telephony.Answered, telephony.ReferProgress, telephony.ReferAsked:
+		s.record.Codec, s.record.SRTP = e.Codec, s.leg.Info().SRTP
+	case telephony.PartyChanged:
+		info := s.leg.Info()
+		s.record.Codec, s.record.SRTP = info.Codec, info.SRTP
+		s.event(EventCallPassedOn, F("by", e.By), F("from", info.From), F("to", info.To))
+	case telephony.ReferProgress:
+		s.referProgress(e)
+	case telephony.Ringing, telephony.EarlyMedia, telephony.Answered, telephony.ReferAsked:
 	}
 }
 
@@ -62,7 +72,7 @@ func (s *session) legEnded(c telephony.Cause) {
 	if s.answered {
 		s.step(turn.Bye{})
 	}
-	s.ended = true
+	s.ended, s.cause = true, c
 	s.record.EndReason = endReason(c, s.answered)
 }
 
@@ -77,7 +87,8 @@ func endReason(c telephony.Cause, answered bool) EndReason {
 		return EndBusy
 	case telephony.ReasonNoAnswer:
 		return EndNoAnswer
-	case telephony.ReasonRejected, telephony.ReasonNoCodec, telephony.ReasonOverload, telephony.ReasonDraining:
+	case telephony.ReasonRejected, telephony.ReasonNoCodec, telephony.ReasonNotSecure, telephony.ReasonOverload,
+		telephony.ReasonDraining:
 		return EndRejected
 	case telephony.ReasonBadNumber:
 		return EndBadNum
@@ -88,7 +99,9 @@ func endReason(c telephony.Cause, answered bool) EndReason {
 			return turn.EndHangup
 		}
 		return EndCanceled
-	case telephony.ReasonTransferred, telephony.ReasonSession, telephony.ReasonNoAck, telephony.ReasonCongestion,
+	case telephony.ReasonTransferred:
+		return turn.EndTransfer
+	case telephony.ReasonSession, telephony.ReasonNoAck, telephony.ReasonCongestion,
 		telephony.ReasonFailed:
 	}
 	return EndFailed

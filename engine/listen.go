@@ -41,6 +41,7 @@ const (
 type listener struct {
 	*ring
 	rec   *record.Recorder // nil: not recorded
+	also  *monitor         // who listens in to the call; nil: nobody may
 	edges *mailbox
 	long  time.Duration // how long a voice is loud before voiceLong; 0: told already
 	after time.Duration
@@ -58,12 +59,18 @@ type listener struct {
 	beep    *audio.BeepDetector // nil: never asked for
 	mailbox atomic.Bool         // it is to be listened for; beep is set before
 
+	away  atomic.Bool // the caller is with somebody else: silence is heard, but by the recording
+	quiet []int16     // a frame of it, never written
+
 	at   atomic.Int64 // media time of the last frame, ns: the recording's clock
 	idle bool         // nothing comes from the line: told already
 }
 
 func newListener(f audio.Format, after time.Duration, edges *mailbox, rec *record.Recorder) *listener {
-	return &listener{ring: newRing(f), vad: vad.New(), rec: rec, edges: edges, after: after}
+	return &listener{
+		ring: newRing(f), vad: vad.New(), rec: rec, edges: edges, after: after,
+		quiet: make([]int16, audio.Samples(audio.FrameTime, f.Rate)),
+	}
 }
 
 // Hear takes 20 ms of the caller.
@@ -71,6 +78,12 @@ func (l *listener) Hear(f audio.Frame) {
 	l.at.Store(int64(f.At))
 	if l.rec != nil {
 		l.rec.Caller(f)
+	}
+	if l.also != nil {
+		l.also.caller(f)
+	}
+	if l.away.Load() {
+		f.PCM = l.quiet[:min(len(f.PCM), len(l.quiet))]
 	}
 	now := time.Now()
 	if l.mailbox.Load() && l.beep.Push(f.PCM) {
@@ -153,6 +166,9 @@ func (s *session) edge(m voiceEdge) {
 		s.step(turn.VoiceStart{At: at})
 	case voiceOff:
 		s.lastWords.voice(false, at)
+		if s.greeted.IsZero() {
+			s.greeted = s.start.Add(at)
+		}
 		s.answering(func(a *amd) { a.voiceAt(false, at) })
 		s.step(turn.VoiceEnd{At: at, Echo: m.echo})
 		s.askTurnModel()

@@ -216,9 +216,10 @@ func sameTools(a, b []llm.Tool) bool {
 
 // say has the model say a fixed text, so that a call has one voice. The agent's
 // own voice says it where it names one; what bridges the model's own silence
-// cannot be said by the model.
+// cannot be said by the model, and why a call is refused is said to the letter by
+// any voice that there is (F-13).
 func (rt *realtime) say(e turn.Say) {
-	own := rt.s.agent.TTS != "" || e.Kind == turn.Filler || e.Kind == turn.Apology
+	own := rt.s.agent.TTS != "" || e.Kind == turn.Filler || e.Kind == turn.Apology || rt.s.refusal != nil
 	if own && len(rt.s.tongue.voices) > 0 {
 		rt.s.sayText(e)
 		return
@@ -408,10 +409,18 @@ func (rt *realtime) done(ev llm.RealtimeEvent) {
 	rt.finish(r, sr, ev)
 }
 
+// errOtherWords tells of a refusal that was to be said to the letter.
+var errOtherWords = errors.New("it said in other words why the call is refused: " +
+	"configure a tts, which says it to the letter")
+
 // finish ends the model's part of a reply: its words, then its calls.
 func (rt *realtime) finish(r *reply, sr *serverReply, ev llm.RealtimeEvent) {
 	r.ended = true
 	rt.s.out.EndReply(uint64(r.g))
+	if said := r.text.String(); rt.s.refusal != nil && sr.text != nil && said != "" &&
+		turn.Normal(said) != turn.Normal(sr.text.Text) {
+		rt.s.failed("realtime", rt.name, errOtherWords)
+	}
 	switch {
 	case ev.Finish == "failed":
 		err := ev.Err

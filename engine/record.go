@@ -36,6 +36,7 @@ type Record struct {
 	Trunk     telephony.TrunkID   `json:"trunk,omitempty"`
 	Agent     agent.ID            `json:"agent_id"`
 	Codec     string              `json:"codec,omitempty"`
+	SRTP      string              `json:"srtp,omitempty"` // the suite that sound was encrypted with, "" in the clear
 	SIPCallID string              `json:"sip_call_id,omitempty"`
 	Variables map[string]any      `json:"variables,omitempty"`
 	Status    string              `json:"status"` // dialing, ringing, in_progress, ended

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,12 +58,16 @@ type session struct {
 	out          *playout.Playout
 	rate         int // Hz
 	listen       *listener
+	sound        audio.Source // of ours, as the leg pulls it
 	ears         *recogniser
+	earsOff      func() <-chan struct{} // stops it, and tells when it has; nil: none listens
 	responder    responder
 	server       *realtime // nil: the agent has no speech-to-speech model
 	hearer       string    // the name of who listens
 	deaf         bool      // no recogniser listens
 	rec          *record.Recorder
+	unrecorded   <-chan error // why rec ended early; nil: there is none
+	monitor      monitor      // who listens in
 	model        llm.Provider
 	tongues      []tongue // that the call can be held in; the first is the agent's own
 	tongue       *tongue  // the one it is held in
@@ -79,8 +85,7 @@ type session struct {
 	guard        tools.Guard
 	refusal      *Refusal // nil: the call is taken
 	consent      consent
-	tones        *tones // keys of ours as sound, nil before the answer
-	transfers    int    // by tools
+	transfers    int // by tools
 	flow         flow
 	replies      map[turn.Gen]*reply
 	calls        map[string]*toolCall
@@ -101,11 +106,21 @@ type session struct {
 	stale        int            // deltas of replies that were gone
 	firstSound   time.Duration  // of ours after the answer, 0 while there was none
 
+	order       Outbound    // of a call that was placed
+	over        chan Ending // capacity 1: told once, perhaps to nobody
+	cause       telephony.Cause
+	greeted     time.Time // when the other party's first words had ended
+	messaged    bool      // a machine was to get a message
+	optedOut    bool      // the other party wants no more calls
+	callback    time.Time // … or one then
+	disposition string    // what the agent made of the call
+
 	detect bool     // who answers is to be told
 	amd    *amd     // nil: nobody asks, or any more
 	far    bool     // the far end of the leg has still to play what we said
 	moving handover // the transfer at work
 
+	notes          int         // from outside, so far
 	starting       []*toolCall // begun in this step
 	preCall        []preCallResult
 	preCallPending int
@@ -131,6 +146,7 @@ type (
 
 func newSession(e *Engine, leg telephony.Leg, a *agent.Agent, given map[string]any) *session {
 	info := leg.Info()
+	given = withHeaders(info.Headers, given)
 	s := &session{
 		e: e, id: info.ID, leg: leg, agent: a, given: given, start: time.Now(),
 		log:     e.log.With(zap.String("call_id", string(info.ID)), zap.String("trunk", string(info.Trunk))),
@@ -140,6 +156,7 @@ func newSession(e *Engine, leg telephony.Leg, a *agent.Agent, given map[string]a
 		replies: map[turn.Gen]*reply{},
 		calls:   map[string]*toolCall{},
 		keysOf:  map[int][]byte{},
+		over:    make(chan Ending, 1),
 	}
 	s.record = Record{
 		ID: info.ID, Direction: info.Direction, From: info.From, To: info.To, Trunk: info.Trunk,
@@ -155,10 +172,59 @@ func newSession(e *Engine, leg telephony.Leg, a *agent.Agent, given map[string]a
 		"call_id": string(info.ID), "phone_number": s.phone(), "caller_phone": s.phone(),
 		"direction": string(info.Direction), "agent_name": a.Name, "called_number": info.To,
 	}
+	s.told(info)
 	maps.Copy(s.vars, a.Variables)
 	maps.Copy(s.vars, given)
 	s.region = regionOf(a.Language, s.ours())
 	return s
+}
+
+// told sets what the call tells of its caller, beside the number.
+func (s *session) told(info telephony.Info) {
+	s.vars["caller_anonymous"] = info.From == telephony.Anonymous
+	s.vars["caller_uri"], s.vars["called_uri"] = info.FromURI, info.ToURI
+	s.vars["diverted_from"], s.vars["diversion_reason"] = "", ""
+	if len(info.Diverted) > 0 { // who was called first is whom the caller meant
+		s.vars["diverted_from"], s.vars["diversion_reason"] = info.Diverted[0].Number, info.Diverted[0].Reason
+	}
+}
+
+// mostDiversions are told of a call that is passed on.
+const mostDiversions = 10
+
+// passedOn are the numbers that an inbound call was for before it goes on from
+// here: ours is the last.
+func passedOn(info telephony.Info) []telephony.Diversion {
+	if info.Direction != telephony.Inbound || info.To == "" {
+		return nil
+	}
+	before := slices.Clone(info.Diverted[:min(len(info.Diverted), mostDiversions-1)])
+	return append(before, telephony.Diversion{Number: info.To, Reason: "deflection"})
+}
+
+// withHeaders are the variables that a call was given and, below them, those of
+// its headers.
+func withHeaders(headers map[string]string, given map[string]any) map[string]any {
+	if len(headers) == 0 {
+		return given
+	}
+	all := make(map[string]any, len(headers)+len(given))
+	for name, value := range headers {
+		all[headerVariable(name)] = value
+	}
+	maps.Copy(all, given)
+	return all
+}
+
+// headerVariable is the variable that a header of the call becomes: X-Order-Id
+// is x_order_id.
+func headerVariable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '.' {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(name))
 }
 
 // language is that which the call is held in.
@@ -211,7 +277,7 @@ func (s *session) event(name string, fields ...Field) {
 		}
 	}
 	switch name {
-	case EventProviderFailed, EventProviderFallback, EventDeadAir, EventSpeechUnderrun:
+	case EventProviderFailed, EventProviderFallback, EventDeadAir, EventSpeechUnderrun, EventRecordingFailed:
 		ev.Level = "warn"
 	}
 	if s.out != nil {
@@ -300,6 +366,8 @@ func (s *session) loop() EndReason {
 			s.step(turn.Tick{})
 		case <-stats.C:
 			s.logStats()
+		case err := <-s.unrecorded:
+			s.recordingFailed(err)
 		case <-s.ctx.Done():
 			s.legEnded(causeOf(s.ctx))
 		}
@@ -354,14 +422,26 @@ func (s *session) receive(item any) {
 		s.legEvent(m.ev)
 	case sayCommand:
 		s.step(turn.SayText{Text: m.text})
+	case injectCommand:
+		s.injected(m)
+	case pressCommand:
+		s.presses(m)
 	case endCommand:
 		s.step(turn.End{Goodbye: m.goodbye, Reason: turn.EndAPI})
 	case turnCommand:
 		s.step(m.ev)
-	case handOverCommand:
-		s.transfer(m)
-	case carried:
-		s.carriedOver(m)
+	case transferCommand:
+		s.transferAsked(m)
+	case whisperCommand:
+		s.whispers(m)
+	case referred:
+		s.referred(m)
+	case joinNow:
+		if m.id == s.moving.id {
+			s.join()
+		}
+	case consultNews:
+		s.consulted(m)
 	case drainCommand:
 		s.step(turn.End{Reason: turn.EndDrained})
 	case overload:

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/audio"
 	"github.com/patchcord/patchcord/audio/playout"
-	"github.com/patchcord/patchcord/audio/record"
 	"github.com/patchcord/patchcord/audio/stt"
 	"github.com/patchcord/patchcord/engine/turn"
 	"github.com/patchcord/patchcord/llm"
@@ -79,17 +77,20 @@ func (s *session) connect() (EndReason, bool) {
 			return s.neverAnswered(err)
 		}
 	} else if cause, ok := s.awaitAnswer(); !ok {
+		s.cause = cause
 		return endReason(cause, false), false
 	}
 	s.answered = true
 	info := s.leg.Info()
-	s.record.Codec, s.record.Answered, s.record.Status = info.Codec, s.clock(), StatusInProgress
+	s.record.Codec, s.record.SRTP, s.record.Answered, s.record.Status = info.Codec, info.SRTP, s.clock(), StatusInProgress
 	if s.out == nil || s.rate != info.Format.Rate {
 		s.prepare()
 	}
-	s.leg.Connect(s.listen, s.source())
+	s.sound = s.source()
+	s.leg.Connect(s.listen, s.sound)
+	s.monitor.open(s.rate)
 	s.startListening(info)
-	s.event(EventCallAnswered, F("codec", info.Codec), F("rate_hz", info.Format.Rate))
+	s.event(EventCallAnswered, F("codec", info.Codec), F("rate_hz", info.Format.Rate), F("srtp", info.SRTP))
 	s.e.cfg.Journal.Started(s.record)
 	s.greet()
 	return "", true
@@ -159,7 +160,7 @@ func (s *session) prepare() {
 	}
 	format := audio.Format{Encoding: s.leg.Info().Format.Encoding, Rate: s.rate}
 	s.listen = newListener(format, s.m.Policy().PauseAfter, s.edges, s.rec)
-	s.listen.out = s.out
+	s.listen.out, s.listen.also = s.out, &s.monitor
 	s.modelled()
 	if s.detect {
 		s.listen.beep = audio.NewBeepDetector(s.rate)
@@ -179,7 +180,7 @@ func (s *session) warm() {
 	}
 	all := slices.Concat(texts(false, first...), own, texts(true, p.WaitPhrases...))
 	offered := s.tools.set.Tools()
-	if s.server != nil && s.agent.TTS == "" { // the model says the others
+	if s.server != nil && s.agent.TTS == "" && s.refusal == nil { // the model says the others
 		all, offered = own, nil
 	}
 	for _, t := range offered {
@@ -299,33 +300,53 @@ func (s *session) listenWith(ended <-chan struct{}) {
 	s.hears = s.hearing(s.leg.Info())
 	chain := stt.ChainOf(orDefault(s.tongue.stt), s.e.cfg.STT[s.tongue.stt])
 	s.ears = newRecogniser(s.listen.ring, s.work, ears{chain: chain, options: s.hears})
-	ctx, r := s.ctx, s.ears
+	ctx, stop := context.WithCancel(s.ctx)
+	r, over := s.ears, make(chan struct{})
+	s.earsOff = func() <-chan struct{} {
+		stop()
+		return over
+	}
 	s.wg.Go(func() {
+		defer close(over)
+		defer stop()
 		<-ended
 		r.run(ctx)
 	})
 }
 
-// source is what the leg pulls: the playout, with the recording's tap.
-func (s *session) source() audio.Source {
-	s.tones = &tones{Source: s.out}
-	if s.rec == nil {
-		return s.tones
+// listenAgain opens the recogniser again behind somebody else's conversation.
+func (s *session) listenAgain() {
+	if s.earsOff != nil {
+		s.listenWith(s.earsOff())
 	}
-	return &recorded{s.tones, s.rec, &s.listen.at}
 }
 
-// recorded is a source whose sound is kept, on the clock of the caller's.
+// source is what the leg pulls: the playout, with the taps of the recording and
+// of those who listen in.
+func (s *session) source() audio.Source { return &recorded{s.out, s.said()} }
+
+// said keeps what the caller hears, on the clock of what they say.
+func (s *session) said() func(pcm []int16) {
+	rec, also, at := s.rec, &s.monitor, &s.listen.at
+	return func(pcm []int16) {
+		now := time.Duration(at.Load())
+		if rec != nil {
+			rec.Agent(pcm, now)
+		}
+		also.agent(pcm, now)
+	}
+}
+
+// recorded is a source whose sound is kept.
 type recorded struct {
-	out audio.Source
-	rec *record.Recorder
-	at  *atomic.Int64
+	out  audio.Source
+	keep func(pcm []int16)
 }
 
 func (r *recorded) Next(dst []int16) bool {
 	ok := r.out.Next(dst)
 	if ok {
-		r.rec.Agent(dst, time.Duration(r.at.Load()))
+		r.keep(dst)
 	}
 	return ok
 }

@@ -64,15 +64,27 @@ func (s *session) holdSound(on bool) {
 		return
 	}
 	s.holding = on
-	if len(s.hold.pcm) == 0 {
+	hold := s.hold
+	if s.moving.id != "" && !s.moving.to.Music {
+		hold = bed{pcm: s.ringback().PCM(s.rate), gain: 1}
+	}
+	if len(hold.pcm) == 0 {
 		return
 	}
 	s.event(EventSpeechHold, F("on", on))
 	if on {
-		s.out.SetHold(s.hold.source(), s.hold.gain)
+		s.out.SetHold(hold.source(), hold.gain)
 	} else {
 		s.out.SetHold(nil, 0)
 	}
+}
+
+// ringback is the tone of a telephone that rings elsewhere, as the caller knows it.
+func (s *session) ringback() audio.Tone {
+	if s.region == "US" || s.region == "CA" {
+		return audio.RingbackUS
+	}
+	return audio.RingbackEU
 }
 
 // sounds keeps the sounds without words, one copy for all calls.

@@ -31,7 +31,7 @@ func (s *session) env() tools.Env {
 	return tools.Env{
 		CallID: string(s.id), AgentID: string(s.agent.ID), Phone: s.phone(), Number: s.ours(),
 		Direction: string(s.record.Direction), Vars: s.vars, Language: s.language(), Region: s.region,
-		Press: s.presser(),
+		Press: s.press, Zone: s.order.Zone, DoNotCall: s.doNotCall,
 	}
 }
 
@@ -216,10 +216,7 @@ func (s *session) startTool(cs []*toolCall) {
 			}
 		})
 		cancel, id := c.cancel, c.call.ID
-		late[i] = time.AfterFunc(c.tool.Definition().Timeout()+toolGrace, func() {
-			cancel()
-			s.work.put(toolResult{id, tools.ErrorResult(tools.TimedOut, "timeout", ""), true})
-		})
+		late[i] = time.AfterFunc(c.tool.Definition().Timeout()+toolGrace, func() { s.tooLate(id, cancel) })
 	}
 	s.detached.Go(func() {
 		defer end()
@@ -228,6 +225,13 @@ func (s *session) startTool(cs []*toolCall) {
 			s.work.put(toolResult{id: calls[i].ID, r: r})
 		}
 	})
+}
+
+// tooLate gives a call up that has come to nothing in time. That is its result
+// whatever the tool says of being told to end: it is told so after.
+func (s *session) tooLate(id string, cancel func()) {
+	s.work.put(toolResult{id, tools.ErrorResult(tools.TimedOut, "timeout", ""), true})
+	cancel()
 }
 
 // runSafely runs tools whose own fault must not end the call.
@@ -400,6 +404,7 @@ func (s *session) finished(c *toolCall, r tools.Result) {
 		s.refused(c, r)
 		return
 	}
+	s.wished(c, r)
 	s.toolFinished(c.call.Name, c.call.ID, r, s.clock().Sub(c.started))
 	if c.ack != nil {
 		r.JSON = c.ack

@@ -15,6 +15,7 @@ import (
 	"github.com/patchcord/patchcord/audio/tts/spoken"
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/engine/turn"
+	"github.com/patchcord/patchcord/tools"
 )
 
 // warmRates are those of calls, Hz, the highest first: the others are made of
@@ -58,6 +59,8 @@ func (e *Engine) warmAgent(ctx context.Context, a *agent.Agent) error {
 			_, _ = e.sounds.bed(s, rate) // what is wrong with it is told by the call
 		}
 	}
+	defs := e.toolsOf(ctx, a)
+	transfers := slices.ContainsFunc(defs, func(d tools.Definition) bool { return d.Announcements() != nil })
 	own := agent.Tongue{Language: a.Language, Voice: a.Voice, Greeting: cmp.Or(a.Greeting, a.FirstMessage)}
 	var keys []phraseKey
 	var ask []func() error
@@ -72,7 +75,10 @@ func (e *Engine) warmAgent(ctx context.Context, a *agent.Agent) error {
 		p := turn.New(policy).Policy()
 		always, others := fixed(p, t.Greeting)
 		if i == 0 {
-			others = append(others, e.toolSentences(ctx, a)...)
+			others = append(others, toolSentences(defs)...)
+		}
+		if transfers {
+			others = append(others, texts(false, p.TransferLines()...)...)
 		}
 		req := tts.Request{Language: t.Language, Format: audio.Format{Encoding: audio.PCM16, Rate: warmRates[0]}}
 		for n, f := range slices.Concat(always, others) {
@@ -122,17 +128,23 @@ func texts(fills bool, all ...string) []fixedText {
 	return out
 }
 
-// toolSentences are what is said around an agent's tools.
-func (e *Engine) toolSentences(ctx context.Context, a *agent.Agent) (out []fixedText) {
-	definitions := slices.Clone(a.Tools)
+// toolsOf are an agent's own tools and the shared ones that it names.
+func (e *Engine) toolsOf(ctx context.Context, a *agent.Agent) []tools.Definition {
+	out := slices.Clone(a.Tools)
 	for _, id := range a.ToolIDs {
 		if d, err := e.cfg.Directory.Tool(ctx, id); err == nil {
-			definitions = append(definitions, *d)
+			out = append(out, *d)
 		}
 	}
-	for _, d := range definitions {
+	return out
+}
+
+// toolSentences are what is said around tools.
+func toolSentences(defs []tools.Definition) (out []fixedText) {
+	for _, d := range defs {
 		out = append(out, texts(true, d.Speech.Bridging, d.Speech.Second)...)
 		out = append(out, texts(false, d.Speech.Failure)...)
+		out = append(out, texts(false, d.Announcements()...)...)
 		for _, s := range d.Speech.Success {
 			out = append(out, texts(false, s.Say)...)
 		}

@@ -82,6 +82,28 @@ func TestWarmSpeaksOnce(t *testing.T) {
 	}
 }
 
+// What is said before a transfer and when it has failed is there as well, where a
+// tool may hand the caller over: it is due within a second (conv:H9).
+func TestWarmSpeaksOfTransfers_convH9(t *testing.T) {
+	t.Parallel()
+	k, a := warmed(t)
+	before := []string{"I put you through to sales.", "The line is busy just now.", "Welcome back."}
+	for _, transfers := range []bool{false, true} {
+		if transfers {
+			a.Tools = append(a.Tools, *built(t, germany, sales)[0].Definition())
+		}
+		if err := k.e.Warm(t.Context(), *a); err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Join(k.tts.Said(), " ")
+		for _, text := range before {
+			if strings.Contains(said, text) != transfers {
+				t.Errorf("transfers %v: %q among what was spoken beforehand: %q", transfers, text, said)
+			}
+		}
+	}
+}
+
 // A voice that is away is told of, and is asked no more of the same agent.
 func TestWarmWithoutAVoice(t *testing.T) {
 	t.Parallel()

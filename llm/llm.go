@@ -32,6 +32,10 @@ const NotUnderstood = "[not understood]"
 // (D-15).
 const ContextPrefix = "Caller context: "
 
+// NotePrefix begins a message that whoever runs the line has put in during the
+// call: the caller has not said it and does not hear it.
+const NotePrefix = "Note from the operator of this line, for you alone: "
+
 // NewsPrefix begins the message that holds what a tool has come to that nobody
 // waited for; a JSON object {"id", "tool", "status", "result"} follows, without
 // a result where the call's own message holds it by now.

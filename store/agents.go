@@ -198,6 +198,9 @@ func dropAgent(ctx context.Context, tx Tx, by string, row agentRow) error {
 	if err := none(err); !errors.Is(err, ErrNotFound) {
 		return err
 	}
+	if err := unused(ctx, tx, "agent_id", string(row.ID)); err != nil {
+		return err
+	}
 	tx.touch(KindAgent, string(row.ID))
 	a, err := withTools(ctx, tx, tx.vault, []agentRow{row})
 	if err != nil {

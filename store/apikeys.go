@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -70,60 +71,116 @@ func (r *keyRow) key() (Key, error) {
 	return k, nil
 }
 
-// AddKey keeps a key by its hash; a name is used once.
-func (s *Store) AddKey(ctx context.Context, k Key) (Key, error) {
+// Full tells whether a key opens everything for good: who has it can make and
+// change keys.
+func (k Key) Full() bool {
+	return slices.Contains(k.Scopes, "*") && len(k.Agents) == 0 && k.Revoked.IsZero() && k.Expires.IsZero()
+}
+
+// AddKey keeps a key by its hash; a name is used once. Where ruled, one key must
+// be full after it, else it is ErrLastKey.
+func (s *Store) AddKey(ctx context.Context, k Key, ruled bool) (Key, error) {
 	id, err := newUUID()
 	if err != nil {
 		return k, fmt.Errorf("store: add a key: %w", err)
 	}
 	k.ID, k.Created = id, time.Now().UTC().Truncate(time.Millisecond)
 	row := rowOfKey(k)
-	if _, err := s.write.NewInsert().Model(&row).Exec(ctx); err != nil {
-		return k, fmt.Errorf("store: add key %s: %w", k.Name, taken(err))
+	err = s.changeKeys(ctx, ruled, func(ctx context.Context, tx Tx) error {
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		return taken(err)
+	})
+	if err != nil {
+		return k, fmt.Errorf("store: add key %s: %w", k.Name, err)
 	}
 	return k, nil
 }
 
-// ChangeKey puts k in the place of the key of its id. What it is known by, its
-// hash and its maker stay.
-func (s *Store) ChangeKey(ctx context.Context, k Key) error {
-	row := rowOfKey(k)
-	res, err := s.write.NewUpdate().Model(&row).WherePK().
-		Column("name", "scopes", "agents", "expires_at", "revoked_at", "per_minute", "per_hour", "control").Exec(ctx)
-	return one(res, taken(err), "change key %s", k.ID)
-}
-
-// DeleteKey forgets a key: what it was is not known any more.
-func (s *Store) DeleteKey(ctx context.Context, id string) error {
-	res, err := s.write.NewDelete().Model((*keyRow)(nil)).Where("id = ?", id).Exec(ctx)
-	return one(res, err, "delete key %s", id)
-}
-
-// one is ErrNotFound where a statement changed no row.
-func one(res interface{ RowsAffected() (int64, error) }, err error, what string, args ...any) error {
-	if err == nil {
-		var n int64
-		if n, err = res.RowsAffected(); err == nil && n == 0 {
-			err = ErrNotFound
+// ChangeKey changes the key of an id as it is at this moment, whoever else
+// changed it since it was read. What it is known by, its hash and its maker
+// stay. Where ruled, one key must be full after it, else it is ErrLastKey.
+func (s *Store) ChangeKey(ctx context.Context, id string, ruled bool, change func(*Key)) (Key, error) {
+	var k Key
+	err := s.changeKeys(ctx, ruled, func(ctx context.Context, tx Tx) error {
+		var row keyRow
+		err := tx.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+		if err != nil {
+			return none(err)
 		}
-	}
+		if k, err = row.key(); err != nil {
+			return err
+		}
+		change(&k)
+		row = rowOfKey(k)
+		_, err = tx.NewUpdate().Model(&row).Where("id = ?", id).
+			Column("name", "scopes", "agents", "expires_at", "revoked_at", "per_minute", "per_hour", "control").Exec(ctx)
+		return taken(err)
+	})
 	if err != nil {
-		return fmt.Errorf("store: "+what+": %w", append(args, err)...)
+		return k, fmt.Errorf("store: change key %s: %w", id, err)
+	}
+	return k, nil
+}
+
+// DeleteKey forgets a key: what it was is not known any more. Where ruled, one
+// key must be full after it, else it is ErrLastKey.
+func (s *Store) DeleteKey(ctx context.Context, id string, ruled bool) error {
+	err := s.changeKeys(ctx, ruled, func(ctx context.Context, tx Tx) error {
+		res, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id = ?", id).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return ErrNotFound
+	})
+	if err != nil {
+		return fmt.Errorf("store: delete key %s: %w", id, err)
 	}
 	return nil
 }
 
+// changeKeys changes keys one process after the other: of two that each leave
+// the other's full key, the second finds none.
+func (s *Store) changeKeys(ctx context.Context, ruled bool, f func(context.Context, Tx) error) error {
+	return s.InTx(ctx, func(ctx context.Context, tx Tx) error {
+		if err := tx.lockTable(ctx, "api_keys"); err != nil {
+			return err
+		}
+		if err := f(ctx, tx); err != nil || !ruled {
+			return err
+		}
+		keys, err := keysOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(keys, Key.Full) {
+			return ErrLastKey
+		}
+		return nil
+	})
+}
+
 // Keys are all keys, those that were revoked or have expired too.
 func (s *Store) Keys(ctx context.Context) ([]Key, error) {
-	var rows []keyRow
-	if err := s.read.NewSelect().Model(&rows).Order("name").Scan(ctx); err != nil {
+	out, err := keysOf(ctx, s.read)
+	if err != nil {
 		return nil, fmt.Errorf("store: list keys: %w", err)
+	}
+	return out, nil
+}
+
+func keysOf(ctx context.Context, db bun.IDB) ([]Key, error) {
+	var rows []keyRow
+	if err := db.NewSelect().Model(&rows).Order("name").Scan(ctx); err != nil {
+		return nil, err
 	}
 	out := make([]Key, 0, len(rows))
 	for _, r := range rows {
 		k, err := r.key()
 		if err != nil {
-			return nil, fmt.Errorf("store: list keys: %w", err)
+			return nil, err
 		}
 		out = append(out, k)
 	}

@@ -320,8 +320,11 @@ func (n *snapshot) put(a *agent.Agent) { n.agents[a.ID], n.names[a.Name] = a, a 
 
 func (n *snapshot) putTool(t *tools.Definition) { n.tools[t.ID], n.known[t.Name] = t, t }
 
-// ForCall is the agent of the dialled number.
+// ForCall is the agent that the call asks for, else that of the dialled number.
 func (d *Directory) ForCall(ctx context.Context, info telephony.Info) (*agent.Agent, error) {
+	if info.Agent != "" {
+		return d.Agent(ctx, agent.ID(info.Agent))
+	}
 	id, _, ok := d.Table().Route(info.Trunk, info.To)
 	if !ok {
 		return nil, fmt.Errorf("number %q of trunk %q is nobody's: name it under numbers, or set default_agent",

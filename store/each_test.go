@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childStore) != "" {
 		deliveringChild()
 	}
+	if os.Getenv(childDials) != "" {
+		dialingChild()
+	}
 	if url := os.Getenv(childURL); url != "" {
 		writeUntilKilled(url)
 	}

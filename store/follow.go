@@ -130,9 +130,12 @@ func (d *Directory) listen(ctx context.Context) (err error) {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-			was = "" // it is told
-			if err := d.hear(ctx, schema, n.Payload); err != nil {
+			ours, err := d.hear(ctx, schema, n.Payload)
+			if err != nil {
 				return err
+			}
+			if ours {
+				was = "" // the next print has it, and whatever was changed beside it
 			}
 		case !pgconn.Timeout(err) || conn.IsClosed():
 			return fmt.Errorf("listen: %w", err)
@@ -144,7 +147,7 @@ func (d *Directory) listen(ctx context.Context) (err error) {
 			if was != "" && was != now {
 				return errors.Join(errUntold, d.catchUp(ctx))
 			}
-			if d.behind() { // one of its own: the print knows it
+			if was == "" || d.behind() { // behind: one of its own, which the print knows
 				if err := d.catchUp(ctx); err != nil {
 					return err
 				}
@@ -194,24 +197,25 @@ func (s *Store) print(ctx context.Context) (string, error) {
 	return out, nil
 }
 
-// hear follows what another process tells.
-func (d *Directory) hear(ctx context.Context, schema, text string) error {
+// hear follows what another process tells; ours says that it is of this store, in
+// whose schema others of the database have no part.
+func (d *Directory) hear(ctx context.Context, schema, text string) (ours bool, err error) {
 	var n told
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
 		d.s.log.Warn("store: a notification that is none of ours", zap.Error(err))
-		return nil
+		return false, nil
 	}
 	if n.By == d.s.self || n.Schema != schema {
-		return nil
+		return n.Schema == schema, nil
 	}
 	touched := make([]ref, 0, len(n.Changed))
 	for _, c := range n.Changed {
 		touched = append(touched, ref{Kind(c[0]), c[1]})
 	}
 	if len(touched) == 0 {
-		return d.catchUp(ctx)
+		return true, d.catchUp(ctx)
 	}
-	return d.follow(ctx, touched)
+	return true, d.follow(ctx, touched)
 }
 
 // catchUp reads everything, and tells which agents are other than they were.

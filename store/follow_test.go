@@ -164,6 +164,32 @@ func TestUntoldChangesAreFound(t *testing.T) {
 	f.want(t, "Three.")
 }
 
+// A change that nobody tells of is found too where something else is told in the same
+// moment, of this store or of another in the database.
+func TestUntoldChangesAreFoundBesideToldOnes(t *testing.T) {
+	t.Parallel()
+	for _, of := range []string{"this store", "another"} {
+		t.Run(of, func(t *testing.T) {
+			t.Parallel()
+			url := schema(t)
+			s := open(t, url)
+			t.Cleanup(func() { closed(t, s) })
+			a := must(s.CreateAgent(t.Context(), "", agent.Agent{Name: "support", Prompt: "One."}))(t)
+			f := follow(t, url, 200*time.Millisecond)
+			prompted(t, s, a.Agent, "Two.")
+			f.want(t, "Two.") // it listens, or is about to
+			in := nameOf(url)
+			if of == "another" {
+				in = "elsewhere"
+			}
+			statement(t, url, strings.NewReplacer("ID", string(a.ID), "SCHEMA", in, "KIND", string(KindTool)).Replace(
+				"UPDATE agents SET revision = revision + 1, body = replace(body, 'Two.', 'Three.') WHERE id = 'ID'; "+
+					`SELECT pg_notify('patchcord_changes', '{"by":"x","schema":"SCHEMA","changed":[["KIND","none"]]}')`))
+			f.want(t, "Three.")
+		})
+	}
+}
+
 // A change that is told and cannot be read then is read a second later.
 func TestAToldChangeThatCannotBeReadIsReadLater(t *testing.T) {
 	t.Parallel()

@@ -23,10 +23,10 @@ const (
 )
 
 // Started keeps a call that has begun.
-func (s *Store) Started(r engine.Record) { s.push(item{record: &r}) }
+func (s *Store) Started(r engine.Record) { s.push(item{record: &r, weight: recordSize(&r)}) }
 
 // Ended keeps how a call ended, and its transcript.
-func (s *Store) Ended(r engine.Record) { s.push(item{record: &r, ended: true}) }
+func (s *Store) Ended(r engine.Record) { s.push(item{record: &r, ended: true, weight: recordSize(&r)}) }
 
 // Event keeps one event of a call.
 func (s *Store) Event(e engine.Event) {
@@ -41,10 +41,14 @@ func (s *Store) Event(e engine.Event) {
 	}})
 }
 
-func (s *Store) push(it item) {
+// push queues an item, and tells whether it was taken.
+func (s *Store) push(it item) bool {
 	// What is one too many is counted, and told by the writer.
-	if s.queue.push(it) || !s.queue.over() {
-		return
+	if s.queue.push(it) {
+		return true
+	}
+	if !s.queue.over() {
+		return false
 	}
 	switch {
 	case it.record != nil:
@@ -52,30 +56,69 @@ func (s *Store) push(it item) {
 	case it.delivery != nil:
 		s.log.Error("webhook of a call after the store was closed", zap.String("call_id", it.delivery.CallID),
 			zap.String("webhook", it.delivery.Event))
+	case it.settled != nil:
+		s.log.Error("end of an attempt after the store was closed", zap.String("contact", it.settled.Attempt.Contact))
 	}
+	return false
 }
 
-// writer empties the queue until it is closed.
+// writer empties the spool, and the queue until it is closed. While the database
+// takes nothing, what has no place in memory goes to the spool.
 func (s *Store) writer(ctx context.Context) {
 	var told Queued
 	for {
-		items, over := s.queue.take(batch)
-		if over {
+		items, behind, err := s.spool.next(batch)
+		from := !s.spool.empty()
+		if !from {
+			var over bool
+			if items, over = s.queue.take(batch); over {
+				s.tellDropped(told)
+				return
+			}
+			if len(items) == 0 {
+				<-s.queue.wake
+				continue
+			}
+		} else if s.queue.abandoned() {
 			s.tellDropped(told)
 			return
 		}
-		if len(items) == 0 {
-			<-s.queue.wake
-			continue
+		var rest []item
+		if err == nil {
+			rest, err = s.saveAll(ctx, items)
 		}
-		if rest, err := s.saveAll(ctx, items); err != nil {
-			s.queue.giveBack(rest)
+		if err == nil && from {
+			err = s.spool.advance(behind)
+		}
+		s.away.Store(err != nil)
+		if err != nil {
+			if !from {
+				s.queue.giveBack(rest)
+			}
+			s.spill()
 			n := s.Queued()
 			s.log.Error("calls cannot be written; trying again", zap.Error(err), zap.Int("events", n.Events),
-				zap.Int("webhooks", n.Webhooks), zap.Int("records", n.Records))
+				zap.Int("webhooks", n.Webhooks), zap.Int("records", n.Records), zap.Int64("spooled_bytes", n.Spooled))
 			s.pause()
 		}
 		told = s.tellDropped(told)
+	}
+}
+
+// spill moves the oldest of what waits from memory into the spool, where it is
+// too much. Half of the spool's room is kept for records and webhooks.
+func (s *Store) spill() {
+	if s.spool == nil {
+		return
+	}
+	items := s.queue.overflow(s.spool.tail < s.spool.size/2)
+	if len(items) == 0 {
+		return
+	}
+	n, err := s.spool.append(items)
+	if err != nil {
+		s.queue.giveBack(items[n:])
+		s.log.Error("parts of calls stay in memory", zap.Int("parts", len(items)-n), zap.Error(err))
 	}
 }
 
@@ -90,6 +133,12 @@ func (s *Store) tellDropped(told Queued) Queued {
 		s.log.Error("webhooks dropped: too many wait for the store",
 			zap.Uint64("webhooks", n.WebhooksDropped-told.WebhooksDropped), zap.Uint64("in_all", n.WebhooksDropped),
 			zap.Int("waiting_bytes", n.WebhookBytes), zap.String("latest_call_id", n.Latest))
+	}
+	if n.RecordsDropped > told.RecordsDropped {
+		s.log.Error("records of calls dropped: too many wait for the store",
+			zap.Uint64("records", n.RecordsDropped-told.RecordsDropped), zap.Uint64("in_all", n.RecordsDropped),
+			zap.Int("waiting_bytes", n.RecordBytes), zap.Int64("spooled_bytes", n.Spooled),
+			zap.String("latest_call_id", n.Latest))
 	}
 	return n
 }
@@ -134,6 +183,10 @@ func (s *Store) saveAll(ctx context.Context, items []item) (rest []item, err err
 			s.queue.refuse()
 			s.log.Error("the store refuses a part of a call, which is lost", zap.String("what", it.what()),
 				zap.String("call_id", it.call()), zap.Error(err))
+			if it.wrote != nil {
+				it.settled.stale = true
+				close(it.wrote)
+			}
 		}
 	}
 	return nil, nil
@@ -157,6 +210,9 @@ func (s *Store) save(ctx context.Context, items []item) error {
 			}
 		}
 		if err := saveEvents(ctx, tx, events); err != nil {
+			return err
+		}
+		if err := saveSettled(ctx, tx, items); err != nil {
 			return err
 		}
 		for _, it := range items {
@@ -187,8 +243,9 @@ func saveRecord(ctx context.Context, tx Tx, r *engine.Record, ended bool, node s
 	}
 	q := tx.NewInsert().Model(row).On("CONFLICT (id) DO UPDATE")
 	for _, col := range []string{
-		"agent", "trunk", "codec", "sip_call_id", "variables", "status", "answered_at", "ended_at", "duration_ms",
+		"agent", "trunk", "codec", "srtp", "sip_call_id", "variables", "status", "answered_at", "ended_at", "duration_ms",
 		"end_reason", "turns", "tool_calls", "barge_ins", "mos", "loss", "packets_lost", "recording",
+		"answered_by", "answered_cause",
 	} {
 		q = q.Set("? = EXCLUDED.?", bun.Ident(col), bun.Ident(col))
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -105,7 +106,11 @@ func (s *Store) Documents(ctx context.Context, agent string) ([]knowledge.Docume
 // Passages are those of a document, in its order.
 func (s *Store) Passages(ctx context.Context, document string) ([]knowledge.Chunk, error) {
 	var rows []passageRow
-	if err := s.read.NewSelect().Model(&rows).Where("document_id = ?", document).Order("n").Scan(ctx); err != nil {
+	q := s.read.NewSelect().Model(&rows).Where("document_id = ?", document).Order("n")
+	if s.vectors { // they stay where they are compared
+		q = q.ExcludeColumn("vector")
+	}
+	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("store: read document %s: %w", document, err)
 	}
 	out := make([]knowledge.Chunk, 0, len(rows))
@@ -119,10 +124,24 @@ func (s *Store) Passages(ctx context.Context, document string) ([]knowledge.Chun
 
 // SetVectors keeps what a model made of passages of a document.
 func (s *Store) SetVectors(ctx context.Context, document, model string, vectors map[int][]float32) error {
+	var agent string
+	if s.vectors {
+		err := s.read.NewSelect().Model((*documentRow)(nil)).Column("agent_id").Where("id = ?", document).Scan(ctx, &agent)
+		for _, v := range vectors {
+			err = errors.Join(err, s.indexVectors(ctx, model, len(v)))
+			break // they are all as long
+		}
+		if err != nil {
+			return fmt.Errorf("store: keep vectors of document %s: %w", document, err)
+		}
+	}
 	err := s.InTx(ctx, func(ctx context.Context, tx Tx) error {
 		for n, v := range vectors {
 			_, err := tx.NewUpdate().Model((*passageRow)(nil)).Set("model = ?", model).Set("vector = ?", bytesOf(v)).
 				Where("document_id = ? AND n = ?", document, n).Exec(ctx)
+			if err == nil && s.vectors {
+				err = setVector(ctx, tx, document, agent, model, n, v)
+			}
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,7 @@ func TestATrunkAndItsNumberChangeAtOnce(t *testing.T) {
 			return err
 		}
 		go func() {
-			_, err := s.UpdateNumber(ctx, "", n)
+			_, err := s.UpdateNumber(t.Context(), "", n)
 			other <- err
 		}()
 		if err := waitedFor(ctx, s, tx, other); err != nil {
@@ -93,7 +93,7 @@ func TestATrunkDoesNotTakeANumberBack(t *testing.T) {
 		}
 		go func() {
 			a.Name = "c"
-			_, err := s.UpdateTrunk(ctx, "", a)
+			_, err := s.UpdateTrunk(t.Context(), "", a)
 			other <- err
 		}()
 		if err := waitedFor(ctx, s, tx, other); err != nil {

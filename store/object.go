@@ -22,6 +22,7 @@ var (
 	ErrInUse   = errors.New("something else needs it")
 	ErrMissing = errors.New("it names something that does not exist")
 	ErrInvalid = errors.New("it cannot be kept like this")
+	ErrLastKey = errors.New("no key would open everything for good")
 )
 
 // Meta is what the store knows of an object besides what is in it.

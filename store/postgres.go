@@ -45,9 +45,12 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		cfg.RuntimeParams["lock_timeout"] = "5s" // as long as on SQLite
 	}
 	// Every statement has another text: bun writes the values into it. Kept
-	// ones would only push each other out.
-	cfg.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
-	name, err := lockNode(ctx, nodeLock{cfg: cfg, node: s.cfg.Node, log: s.log, every: nodeCheck})
+	// ones would only push each other out. A URL may say otherwise
+	// (default_query_exec_mode), for a pooler that keeps no statements at all.
+	if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
+	}
+	name, err := lockNode(ctx, &nodeLock{cfg: cfg, node: s.cfg.Node, log: s.log, every: s.beat()})
 	if err != nil {
 		return err
 	}
@@ -56,7 +59,13 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if err := migratePostgres(ctx, s.write); err != nil {
 		return fmt.Errorf("open %s: %w", pgName(cfg), err)
 	}
+	if err := name.leases(ctx, s.write); err != nil {
+		return fmt.Errorf("open %s: %w", pgName(cfg), err)
+	}
 	s.read = connectPostgres(readOnly(cfg))
+	if err := s.openVectors(ctx); err != nil {
+		return fmt.Errorf("open %s: pgvector: %w", pgName(cfg), err)
+	}
 	return s.postgresJobs(ctx, cfg)
 }
 
@@ -68,7 +77,9 @@ func (s *Store) postgresJobs(ctx context.Context, conn *pgx.ConnConfig) error {
 		return err
 	}
 	cfg.ConnConfig = conn.Copy()
-	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement // these statements are always the same
+	if conn.DefaultQueryExecMode == pgx.QueryExecModeDescribeExec {
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement // these statements are always the same
+	}
 	cfg.MaxConns = pgJobConns
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -99,7 +110,7 @@ func connectPostgres(cfg *pgx.ConnConfig) *bun.DB {
 	db.SetMaxOpenConns(pgConns)
 	db.SetMaxIdleConns(pgConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return bun.NewDB(db, pgdialect.New())
+	return bun.NewDB(db, pgdialect.New()).WithQueryHook(bounded{statementTime})
 }
 
 // pgName tells a database without its password.

@@ -80,7 +80,7 @@ func TestTheNameOfANodeIsTakenAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := lockNode(t.Context(), nodeLock{cfg: cfg, node: "a", log: zap.NewNop(), every: 10 * time.Millisecond})
+	l, err := lockNode(t.Context(), &nodeLock{cfg: cfg, node: "a", log: zap.NewNop(), every: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +113,47 @@ func TestTheNameOfANodeIsTakenAgain(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the name was not taken again")
 		}
+	}
+}
+
+// The server sees the end of a process a little later than the next one starts.
+func TestTheNameOfANodeIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	cfg, err := pgx.ParseConfig(schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := func() (*nodeLock, error) {
+		return lockNode(t.Context(), &nodeLock{cfg: cfg, node: "a", log: zap.NewNop(), every: time.Minute})
+	}
+	before := must(lock())(t)
+	next := make(chan error, 1)
+	go func() {
+		l, err := lock()
+		if err == nil {
+			err = l.Close()
+		}
+		next <- err
+	}()
+	watcher, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = watcher.Close(context.Background()) }()
+	for waits := 0; waits == 0; {
+		if err := watcher.QueryRow(t.Context(), "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"+
+			" AND ((classid::bigint << 32) | objid::bigint) = $1",
+			lockID("node", cfg.RuntimeParams["search_path"], "a")).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(before.Close(), <-next); err != nil {
+		t.Error(err)
+	}
+	holds := must(lock())(t)
+	defer func() { _ = holds.Close() }()
+	if _, err := lock(); !errors.Is(err, errNodeTaken) {
+		t.Errorf("%v, want that the name is taken", err)
 	}
 }
 

@@ -2,25 +2,30 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 
 	"github.com/patchcord/patchcord/engine"
 )
 
-// item is one thing to write: a record, an event or a webhook.
+// item is one thing to write: a record, an event, a webhook or what became of an
+// attempt.
 type item struct {
 	record *engine.Record
 	ended  bool
-	event  *eventRow
+	weight int // of the record or what became of an attempt, bytes
+	// settled is what became of an attempt of the dialer. It waits as a record does.
+	settled *settled
+	event   *eventRow
 	// delivery is a webhook that is to arrive.
 	delivery *deliveryRow
 	ends     bool          // it tells of its call's end
-	wrote    chan struct{} // closed when all before it is written; a mark of Flush
+	wrote    chan struct{} // closed when it and all before it are written; a mark of Flush, or of Ledger.settle
 }
 
-// rowBytes is what a queued webhook takes besides what it is made of: its row,
-// ids and URL. Rounded up.
+// rowBytes is what a queued record or webhook takes besides what it is made of:
+// its row, ids and URL. Rounded up.
 const rowBytes = 1 << 10
 
 // what and call say what an item is, for the log.
@@ -30,6 +35,8 @@ func (it item) what() string {
 		return "event " + it.event.Name
 	case it.delivery != nil:
 		return "webhook " + it.delivery.Event
+	case it.settled != nil:
+		return "end of an attempt at contact " + it.settled.Attempt.Contact
 	case it.ended:
 		return "record of its end"
 	}
@@ -48,12 +55,33 @@ func (it item) call() string {
 	return ""
 }
 
-// size is what a webhook takes of the queue's memory, 0 for anything else.
+// isRecord tells whether an item is what became of a call, or of an attempt at one.
+func (it item) isRecord() bool { return it.record != nil || it.settled != nil }
+
+// size is what a record or a webhook takes of the queue's memory, 0 for anything
+// else.
 func (it item) size() int {
-	if it.delivery == nil {
+	switch {
+	case it.delivery != nil:
+		return rowBytes + len(it.delivery.Source)
+	case !it.isRecord():
 		return 0
+	case it.weight == 0: // in a test
+		return rowBytes
 	}
-	return rowBytes + len(it.delivery.Source)
+	return it.weight
+}
+
+// recordSize is what a record takes of memory, about.
+func recordSize(r *engine.Record) int {
+	n := rowBytes + len(r.Summary) + len(r.Data)
+	for i := range r.Transcript {
+		n += 128 + len(r.Transcript[i].Text) + len(r.Transcript[i].HeardText)
+	}
+	if vars, err := json.Marshal(r.Variables); err == nil {
+		n += 2 * len(vars)
+	}
+	return n
 }
 
 // Queued is what waits for the disk, or could not wait for it.
@@ -61,12 +89,15 @@ type Queued struct {
 	Events       int // of calls
 	Webhooks     int
 	WebhookBytes int
-	Records      int // a call has two, of its beginning and its end
+	Records      int // a call has two, of its beginning and its end; an attempt of a campaign one
+	RecordBytes  int
+	Spooled      int64 // bytes of records and webhooks that wait in the spool
 
 	// Since the store was opened:
 	EventsDropped   uint64 // too many waited
 	WebhooksDropped uint64 // too many waited: they are never sent
-	Latest          string // call of the webhook that was dropped last
+	RecordsDropped  uint64 // too many waited: what became of these calls is not kept
+	Latest          string // call of the webhook or record that was dropped last
 	Refused         uint64 // what the database takes at no time, each with its line in the log
 }
 
@@ -79,17 +110,19 @@ type queue struct {
 	n        Queued
 	max      int // of events
 	maxBytes int // of webhooks
+	maxCalls int // bytes of records
 	closed   bool
 	gaveUp   bool
+	left     []item // what nobody writes any more
 }
 
-func (q *queue) init(events, webhookBytes int) {
+func (q *queue) init(events, webhookBytes, recordBytes int) {
 	q.wake = make(chan struct{}, 1)
-	q.max, q.maxBytes = events, webhookBytes
+	q.max, q.maxBytes, q.maxCalls = events, webhookBytes, recordBytes
 }
 
-// push adds an item and tells whether it was taken: events and webhooks are not
-// when too many wait, nothing is after close.
+// push adds an item and tells whether it was taken: it is not when too many wait,
+// and nothing is after close.
 func (q *queue) push(it item) bool {
 	q.mu.Lock()
 	if q.closed || q.fullLocked(it) {
@@ -99,6 +132,9 @@ func (q *queue) push(it item) bool {
 		case it.delivery != nil:
 			q.n.WebhooksDropped++
 			q.n.Latest = it.delivery.CallID
+		case it.isRecord() && !q.closed:
+			q.n.RecordsDropped++
+			q.n.Latest = it.call()
 		}
 		q.mu.Unlock()
 		return false
@@ -118,7 +154,7 @@ func (q *queue) mark() <-chan struct{} {
 	if q.closed {
 		return nil
 	}
-	if n := len(q.items); n > 0 && q.items[n-1].wrote != nil {
+	if n := len(q.items); n > 0 && q.items[n-1].wrote != nil && q.items[n-1].settled == nil {
 		return q.items[n-1].wrote
 	}
 	it := item{wrote: make(chan struct{})}
@@ -137,8 +173,34 @@ func (q *queue) fullLocked(it item) bool {
 		return q.n.WebhookBytes+it.size() > q.maxBytes
 	case it.delivery != nil:
 		return q.n.WebhookBytes+it.size() > q.maxBytes-q.maxBytes/4
+	case it.isRecord():
+		return q.n.RecordBytes+it.size() > q.maxCalls
 	}
 	return false
+}
+
+// overflow takes out what is better kept in a file: the oldest records and
+// webhooks, and events where these are to be kept too, down to an eighth of what
+// may wait, once they are a quarter of it.
+func (q *queue) overflow(events bool) []item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	over := func(part int) bool {
+		return q.n.RecordBytes > q.maxCalls/part || q.n.WebhookBytes > q.maxBytes/part || events && q.n.Events > q.max/part
+	}
+	if !over(4) {
+		return nil
+	}
+	var out []item
+	q.items = slices.DeleteFunc(q.items, func(it item) bool {
+		if it.event != nil && !events || it.event == nil && !it.isRecord() && it.delivery == nil || !over(8) {
+			return false
+		}
+		q.countLocked(it, -1)
+		out = append(out, it)
+		return true
+	})
+	return out
 }
 
 func (q *queue) countLocked(it item, n int) {
@@ -148,8 +210,9 @@ func (q *queue) countLocked(it item, n int) {
 	case it.delivery != nil:
 		q.n.Webhooks += n
 		q.n.WebhookBytes += n * it.size()
-	case it.record != nil:
+	case it.isRecord():
 		q.n.Records += n
+		q.n.RecordBytes += n * it.size()
 	}
 }
 
@@ -190,6 +253,7 @@ func (q *queue) giveBack(batch []item) {
 	}
 	if q.gaveUp {
 		q.leaveLocked(batch)
+		q.left = append(slices.Clone(batch), q.left...)
 		return
 	}
 	q.items = append(slices.Clone(batch), q.items...)
@@ -200,6 +264,13 @@ func (q *queue) refuse() {
 	q.mu.Lock()
 	q.n.Refused++
 	q.mu.Unlock()
+}
+
+// abandoned tells whether nothing is written any more.
+func (q *queue) abandoned() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.gaveUp
 }
 
 // over tells whether nothing is taken any more.
@@ -222,7 +293,7 @@ func (q *queue) abandon() {
 	defer q.mu.Unlock()
 	q.gaveUp = true
 	q.leaveLocked(q.items)
-	q.items = nil
+	q.items, q.left = nil, q.items
 	q.signal()
 }
 
@@ -253,5 +324,9 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) Queued() Queued {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
-	return s.queue.n
+	n := s.queue.n
+	if s.spool != nil {
+		n.Spooled = s.spool.waiting.Load()
+	}
+	return n
 }

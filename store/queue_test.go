@@ -16,13 +16,13 @@ import (
 	"github.com/patchcord/patchcord/engine"
 )
 
-// What waits for the disk is bounded, records of calls are not; what was refused
-// by the disk waits on in its order.
+// What waits for the disk is bounded; what was refused by the disk waits on in its
+// order.
 func TestTheQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	const each = 100 // bytes of a source
 	var q queue
-	q.init(3, 8*(rowBytes+each))
+	q.init(3, 8*(rowBytes+each), 9*rowBytes)
 	r := started("a", day)
 	hook := func(ends bool) item {
 		return item{delivery: &deliveryRow{CallID: "a", Source: strings.Repeat("x", each)}, ends: ends}
@@ -33,7 +33,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 		q.push(hook(false))
 	}
 	want := Queued{
-		Events: 3, Records: 10, Webhooks: 6, WebhookBytes: 6 * (rowBytes + each), EventsDropped: 7, WebhooksDropped: 4, Latest: "a",
+		Events: 3, Records: 9, RecordBytes: 9 * rowBytes, Webhooks: 6, WebhookBytes: 6 * (rowBytes + each), EventsDropped: 7,
+		WebhooksDropped: 4, RecordsDropped: 1, Latest: "a",
 	}
 	if q.n != want {
 		t.Errorf("%+v, want %+v", q.n, want)
@@ -46,7 +47,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		t.Errorf("with ends of calls: %+v, want %+v", q.n, want)
 	}
 	all, _ := q.take(100)
-	if empty := (Queued{EventsDropped: 7, WebhooksDropped: 5, Latest: "a"}); q.n != empty || q.items != nil {
+	if empty := (Queued{EventsDropped: 7, WebhooksDropped: 5, RecordsDropped: 1, Latest: "a"}); q.n != empty || q.items != nil {
 		t.Errorf("taken: %+v", q.n)
 	}
 	q.giveBack(all)
@@ -62,7 +63,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 func TestMarksAreShared(t *testing.T) {
 	t.Parallel()
 	var q queue
-	q.init(3, rowBytes)
+	q.init(3, rowBytes, rowBytes)
 	q.push(item{event: &eventRow{CallID: "a", Seq: 1}})
 	first := q.mark()
 	for range 100 {

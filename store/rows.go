@@ -22,6 +22,7 @@ type callRow struct {
 	Trunk      string
 	Agent      string
 	Codec      string
+	SRTP       string `bun:"srtp"`
 	SIPCallID  string `bun:"sip_call_id"`
 	Variables  string
 	Status     string
@@ -38,6 +39,9 @@ type callRow struct {
 	Lost       int64 `bun:"packets_lost"`
 	Recording  string
 
+	AnsweredBy    string
+	AnsweredCause string
+
 	Summary string // of the report after the call
 	Data    string `bun:"structured_data"`
 }
@@ -49,21 +53,23 @@ func rowOf(r *engine.Record, node string) *callRow {
 	}
 	return &callRow{
 		ID: string(r.ID), Node: node, Direction: string(r.Direction), FromNumber: clean(r.From), ToNumber: clean(r.To),
-		Trunk: string(r.Trunk), Agent: string(r.Agent), Codec: r.Codec, SIPCallID: clean(r.SIPCallID),
+		Trunk: string(r.Trunk), Agent: string(r.Agent), Codec: r.Codec, SRTP: r.SRTP, SIPCallID: clean(r.SIPCallID),
 		Variables: string(vars), Status: r.Status, StartedAt: ms(r.Started), AnsweredAt: ms(r.Answered),
 		EndedAt: ms(r.Ended), DurationMS: r.Duration().Milliseconds(), EndReason: string(r.EndReason),
 		Turns: r.Turns, ToolCalls: r.ToolCalls, BargeIns: r.BargeIns, MOS: r.MOS, Loss: r.Loss,
 		Lost: int64(min(r.Lost, 1<<62)), Recording: r.Recording, //nolint:gosec // bounded
+		AnsweredBy: r.AnsweredBy, AnsweredCause: r.AnsweredCause,
 	}
 }
 
 func (c *callRow) record() engine.Record {
 	r := engine.Record{
 		ID: telephony.CallID(c.ID), Direction: telephony.Direction(c.Direction), From: c.FromNumber, To: c.ToNumber,
-		Trunk: telephony.TrunkID(c.Trunk), Agent: agent.ID(c.Agent), Codec: c.Codec, SIPCallID: c.SIPCallID,
+		Trunk: telephony.TrunkID(c.Trunk), Agent: agent.ID(c.Agent), Codec: c.Codec, SRTP: c.SRTP, SIPCallID: c.SIPCallID,
 		Status: c.Status, Started: at(c.StartedAt), Answered: at(c.AnsweredAt), Ended: at(c.EndedAt),
 		EndReason: engine.EndReason(c.EndReason), Turns: c.Turns, ToolCalls: c.ToolCalls, BargeIns: c.BargeIns,
 		MOS: c.MOS, Loss: c.Loss, Lost: uint64(max(c.Lost, 0)), Recording: c.Recording,
+		AnsweredBy: c.AnsweredBy, AnsweredCause: c.AnsweredCause,
 	}
 	r.Summary = c.Summary
 	if c.Data != "" {

@@ -328,7 +328,7 @@ func (sd *seeder) trunk(c trunk.Config, file string) seed {
 			return held{}, none(err)
 		}
 		was, err := sd.tx.vault.open(KindTrunk, row.ID, row.Secret)
-		return held{row.ID, row.Revision, was == c.Password.Reveal()}, err
+		return held{row.ID, row.Revision, was == c.Credential().Reveal()}, err
 	}
 	save := func(ctx context.Context, old held) (held, error) {
 		row, err := trunkRow{}, sd.tx.lockTable(ctx, "trunks")
@@ -339,11 +339,67 @@ func (sd *seeder) trunk(c trunk.Config, file string) seed {
 			return held{}, err
 		}
 		row.Source = file
+		owned, err := sd.ownNumbers(ctx, row.Name)
+		if err != nil {
+			return held{}, err
+		}
 		out, err := saveTrunk(ctx, sd.tx, FileBy, row, c)
+		if err == nil {
+			err = sd.follow(ctx, owned)
+		}
 		return held{id: out.ID, revision: out.Revision}, err
 	}
 	return seed{seedKey{KindTrunk, c.Name}, file, hashOf(c), find, save}
 }
+
+// ownNumbers are the numbers of a trunk that are the file's alone: seeded, and
+// not changed since.
+func (sd *seeder) ownNumbers(ctx context.Context, trunkName string) ([]seedRow, error) {
+	var rows []numberRow
+	if err := sd.tx.NewSelect().Model(&rows).Where("trunk = ?", trunkName).Scan(ctx); err != nil {
+		return nil, err
+	}
+	revisions := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		revisions[r.ID] = r.Revision
+	}
+	var own []seedRow
+	for _, r := range sd.was {
+		if rev, ok := revisions[r.ObjectID]; ok && r.Kind == KindNumber && rev == r.Revision {
+			own = append(own, r)
+		}
+	}
+	return own, nil
+}
+
+// follow keeps numbers the file's, which its change of their trunk has moved: a
+// country makes another number of what is written in the file.
+func (sd *seeder) follow(ctx context.Context, own []seedRow) error {
+	for _, was := range own {
+		row, err := lockNumber(ctx, sd.tx, was.ObjectID)
+		if err != nil {
+			return err
+		}
+		if row.Revision == was.Revision {
+			continue
+		}
+		now := was
+		now.Name, now.Revision = numberKey(row.Number, row.Trunk), row.Revision
+		if _, err := sd.tx.NewDelete().Model(&was).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		if _, err := sd.tx.NewInsert().Model(&now).Exec(ctx); err != nil {
+			return err
+		}
+		delete(sd.was, seedKey{KindNumber, was.Name})
+		sd.was[seedKey{KindNumber, now.Name}] = now
+	}
+	return nil
+}
+
+// numberKey tells a number of the files from others: it may be that of two
+// trunks.
+func numberKey(number, trunkName string) string { return number + "@" + trunkName }
 
 func (sd *seeder) number(n trunk.Number, file string, trunks []trunk.Config) seed {
 	country := ""
@@ -373,7 +429,7 @@ func (sd *seeder) number(n trunk.Number, file string, trunks []trunk.Config) see
 		out, err := saveNumber(ctx, sd.tx, FileBy, row, to)
 		return held{id: out.ID, revision: out.Revision}, err
 	}
-	return seed{seedKey{KindNumber, number + "@" + n.Trunk}, file, hashOf(n), find, save}
+	return seed{seedKey{KindNumber, numberKey(number, n.Trunk)}, file, hashOf(n), find, save}
 }
 
 // hashOf is what a file says of an object. Secrets have no part in it: they

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -89,6 +90,60 @@ func TestFilesSeedTheStore(t *testing.T) {
 		}
 		seeded(t, s, someFiles(t), 5, 1, 0)
 	})
+}
+
+// A trunk that gets a country in its file makes other numbers of those that are
+// written there: they stay the file's, and go on being what it says.
+func TestANumberStaysTheFilesWhenItsTrunkGetsACountry(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		ctx, f := t.Context(), someFiles(t)
+		f.Trunks[0].Country = ""
+		f.Numbers = append(f.Numbers, trunk.Number{Number: "030 123457", Trunk: "carrier", Agent: "support"})
+		seeded(t, s, f, 7, 0, 0)
+		var ours, theirs Number
+		for _, n := range must(allNumbers(ctx, s))(t) {
+			switch n.Number.Number {
+			case "030123456":
+				ours = n
+			case "030123457":
+				theirs = n
+			}
+		}
+		theirs.Agent = "s-1"
+		must(s.UpdateNumber(ctx, "ops", theirs))(t) // the API's from now on
+		f.Trunks[0].Country = "DE"
+		got := must(s.Seed(ctx, f))(t)
+		if got.Updated != 1 || got.Created+got.Deleted != 0 {
+			t.Errorf("%+v", got)
+		}
+		n := must(s.Number(ctx, ours.ID))(t)
+		if n.Number.Number != "+4930123456" || n.Source != "patchcord.yaml" || n.By != FileBy {
+			t.Errorf("%+v", n)
+		}
+		if n := must(s.Number(ctx, theirs.ID))(t); n.Number.Number != "+4930123457" || n.Agent != "s-1" {
+			t.Errorf("what the API changed: %+v", n)
+		}
+		f.Numbers[0].Agent = "s-1"
+		if got := must(s.Seed(ctx, f))(t); got.Updated != 1 {
+			t.Errorf("another agent in the file: %+v", got)
+		}
+		if n := must(s.Number(ctx, ours.ID))(t); n.Agent != "s-1" {
+			t.Errorf("%+v", n)
+		}
+		f.Numbers = f.Numbers[1:]
+		if got := must(s.Seed(ctx, f))(t); got.Deleted != 1 {
+			t.Errorf("in the file no more: %+v", got)
+		}
+		if _, err := s.Number(ctx, ours.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func allNumbers(ctx context.Context, s *Store) ([]Number, error) {
+	all, _, err := s.Numbers(ctx, NumberFilter{Page: Page{Limit: All}})
+	return all, err
 }
 
 func TestWhatTheAPIChangedStays(t *testing.T) {

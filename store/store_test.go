@@ -57,7 +57,7 @@ func TestACallIsKeptWholeAndSurvivesReopening(t *testing.T) {
 		}
 		r.Status, r.Answered, r.Ended = engine.StatusInProgress, day.Add(2*time.Second), day.Add(62*time.Second)
 		r.EndReason, r.Turns, r.ToolCalls, r.BargeIns, r.MOS, r.Loss, r.Lost = "hangup", 3, 2, 1, 4.2, 0.01, 7
-		r.Recording = "recordings/x.wav"
+		r.Recording, r.AnsweredBy, r.AnsweredCause = "recordings/x.wav", "machine", "phrase"
 		r.SIPCallID = "x@\x00y"
 		r.Transcript = []engine.Item{
 			{Role: "agent", Text: "Hello there.", HeardText: "Hello", Interrupted: true},

@@ -63,7 +63,7 @@ func saveTrunk(ctx context.Context, tx Tx, by string, row trunkRow, c trunk.Conf
 	}
 	tx.touch(KindTrunk, row.ID)
 	row.Name, row.Body = c.Name, string(body)
-	if row.Secret, err = tx.vault.seal(KindTrunk, row.ID, c.Password.Reveal()); err != nil {
+	if row.Secret, err = tx.vault.seal(KindTrunk, row.ID, c.Credential().Reveal()); err != nil {
 		return Trunk{}, err
 	}
 	row.metaRow = row.next(by, time.Now())
@@ -77,6 +77,9 @@ func saveTrunk(ctx context.Context, tx Tx, by string, row trunkRow, c trunk.Conf
 	}
 	if !isNew {
 		err = moveNumbers(ctx, tx, by, oldName, c)
+	}
+	if err == nil && oldName != "" && oldName != c.Name {
+		err = moveCampaigns(ctx, tx, by, oldName, c.Name)
 	}
 	return Trunk{row.ID, c, row.meta()}, err
 }
@@ -192,7 +195,8 @@ func (s *Store) UpdateTrunk(ctx context.Context, by string, t Trunk) (Trunk, err
 	return out, err
 }
 
-// DeleteTrunk deletes a trunk. One with numbers is ErrInUse. Calls that are up
+// DeleteTrunk deletes a trunk. One with numbers, or with a campaign that has not
+// ended, is ErrInUse. Calls that are up
 // go on.
 func (s *Store) DeleteTrunk(ctx context.Context, _ string, id string) error {
 	return s.change(ctx, func(ctx context.Context, tx Tx) error {
@@ -211,6 +215,9 @@ func dropTrunk(ctx context.Context, tx Tx, row trunkRow) error {
 	}
 	if n > 0 {
 		return fmt.Errorf("it brings %d numbers: %w", n, ErrInUse)
+	}
+	if err := unused(ctx, tx, "trunk", row.Name); err != nil {
+		return err
 	}
 	tx.touch(KindTrunk, row.ID)
 	_, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx)
@@ -233,7 +240,7 @@ func (r *trunkRow) trunk(v *vault) (Trunk, error) {
 	if err := json.Unmarshal([]byte(r.Body), &t.Config); err != nil {
 		return t, fmt.Errorf("the kept trunk %s: %w", r.Name, err)
 	}
-	password, err := v.open(KindTrunk, r.ID, r.Secret)
-	t.Password = secret.Text(password)
+	text, err := v.open(KindTrunk, r.ID, r.Secret)
+	*t.Credential() = secret.Text(text)
 	return t, err
 }

@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"time"
 
@@ -50,6 +53,11 @@ func (t Tx) PGX() pgx.Tx { return t.pgx }
 // store's own methods, which would wait for it.
 func (s *Store) InTx(ctx context.Context, f func(context.Context, Tx) error) error {
 	if s.postgres {
+		if _, set := ctx.Deadline(); !set {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, transactionTime)
+			defer cancel()
+		}
 		return s.inPostgresTx(ctx, f)
 	}
 	return s.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -60,18 +68,20 @@ func (s *Store) InTx(ctx context.Context, f func(context.Context, Tx) error) err
 // inPostgresTx begins below database/sql, on a connection that nobody else
 // has: what bun runs on it is in the transaction too.
 func (s *Store) inPostgresTx(ctx context.Context, f func(context.Context, Tx) error) (err error) {
-	conn, err := s.write.Conn(ctx)
+	begin, begun := context.WithTimeout(ctx, statementTime)
+	defer begun()
+	conn, err := s.write.Conn(begin)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	var tx pgx.Tx
-	err = conn.Raw(func(driver any) (err error) {
-		c, ok := driver.(*stdlib.Conn)
+	err = conn.Raw(func(raw any) (err error) {
+		c, ok := raw.(*stdlib.Conn)
 		if !ok {
-			return fmt.Errorf("a connection of %T", driver)
+			return fmt.Errorf("a connection of %T", raw)
 		}
-		tx, err = c.Conn().Begin(ctx)
+		tx, err = c.Conn().Begin(begin)
 		return err
 	})
 	if err != nil {
@@ -140,8 +150,9 @@ func (t Tx) lockAll(ctx context.Context, names ...string) error {
 
 // PostgreSQL's codes.
 const (
-	pgUnique = "23505"
-	pgText   = "22021" // NUL, or no UTF-8
+	pgUnique   = "23505"
+	pgText     = "22021" // NUL, or no UTF-8
+	pgDeadlock = "40P01"
 )
 
 func isPG(err error, code string) bool {
@@ -169,7 +180,9 @@ func Unavailable(err error) bool {
 		return slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, p.Code[:min(2, len(p.Code))])
 	}
 	var c *pgconn.ConnectError
-	if errors.As(err, &c) || errors.Is(err, context.DeadlineExceeded) {
+	var n net.Error
+	if errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
 		return true
 	}
 	var e *sqlite.Error

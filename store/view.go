@@ -15,7 +15,7 @@ import (
 func View(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	s := &Store{cfg: cfg, log: cfg.Log, done: make(chan struct{}), kill: func() {}}
-	s.queue.init(0, 0)
+	s.queue.init(0, 0, 0)
 	s.queue.close()
 	close(s.done)
 	err := s.view(ctx)

@@ -1,6 +1,9 @@
 package telephony
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Reason is why a leg ended or shall end, from a closed list.
 type Reason string
@@ -15,6 +18,7 @@ const (
 	ReasonBadNumber    Reason = "bad_number"    // 404, 410, 484, 604
 	ReasonCongestion   Reason = "congestion"    // 503, 500, no response
 	ReasonNoCodec      Reason = "no_codec"      // 488, 606
+	ReasonNotSecure    Reason = "not_secure"    // SRTP is required and the peer has none: 488
 	ReasonOverload     Reason = "overload"      // we have no room: 503 with Retry-After
 	ReasonDraining     Reason = "draining"      // we are shutting down: 503 with Retry-After
 	ReasonNoAck        Reason = "no_ack"        // our 200 was never acknowledged
@@ -59,7 +63,7 @@ func (c Cause) StatusCode() int {
 		return 603
 	case ReasonBadNumber:
 		return 404
-	case ReasonNoCodec:
+	case ReasonNoCodec, ReasonNotSecure:
 		return 488
 	case ReasonOverload, ReasonDraining, ReasonCongestion:
 		return 503
@@ -88,6 +92,18 @@ func ReasonOf(status int) Reason {
 		return ReasonCancelled
 	}
 	return ReasonFailed
+}
+
+// FullError is a call that a trunk's limits do not allow now: the carrier would
+// refuse it.
+type FullError struct {
+	Trunk      TrunkID
+	Limit      string        // "max_calls", "max_cps"
+	RetryAfter time.Duration // when there may be room
+}
+
+func (e *FullError) Error() string {
+	return "trunk " + strconv.Quote(string(e.Trunk)) + " has no room: its " + e.Limit + " is reached"
 }
 
 // HangupError is the cause of a leg's context.

@@ -5,6 +5,7 @@ package telephony
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/patchcord/patchcord/audio"
@@ -70,28 +71,55 @@ const (
 type Info struct {
 	ID        CallID
 	Direction Direction
-	From, To  string // E.164 where the number is one, else the SIP user part
+	From, To  string // E.164 where the number is one, else the SIP user part; From is Anonymous where it is withheld
 	FromName  string // display name, untrusted
+	FromURI   string // as it came, untrusted; "" where it is withheld
+	ToURI     string // as it came: what was dialled
 	Trunk     TrunkID
-	Transport string            // "sip/udp", "sip/tcp", "webrtc", "ws/twilio"
-	Codec     string            // "PCMU", "PCMA", "G722"
+	Agent     string            // who shall answer, where that is said beside the number: of a browser's call
+	Transport string            // "sip/udp", "sip/tcp", "sip/tls", "webrtc", "ws/twilio"
+	Codec     string            // "PCMU", "PCMA", "G722", "opus"
 	Format    audio.Format      // how the wire carries it; Rate is that of the frames
-	Events    bool              // keys travel as telephone-events (RFC 4733), from the answer on
-	Headers   map[string]string // allow-listed X- headers, untrusted
+	Keys      string            // how keys of ours travel, from the answer on: "rfc4733", "info", "inband"
+	SRTP      string            // the suite that media is encrypted with ("DTLS-SRTP" of a browser), "" in the clear
+	Diverted  []Diversion       // the numbers the call was for before, the first called first; untrusted
+	Headers   map[string]string // those the trunk lets in, untrusted
+	Passports []string          // STIR Identity headers (RFC 8224) as they came, not verified
 	SIPCallID string            // the Call-ID header of a SIP leg
 	Received  time.Time
 }
 
+// Anonymous is the number of a caller who withholds theirs.
+const Anonymous = "anonymous"
+
+// Diversion is a number that a call was for before it went on to another.
+type Diversion struct {
+	Number string // E.164 where it is one; Anonymous where its owner withholds it
+	// Reason is why it went on, of RFC 5806: no-answer, user-busy,
+	// unconditional, deflection, unavailable, time-of-day, do-not-disturb,
+	// follow-me, out-of-service, away, unknown.
+	Reason string
+}
+
 // Destination is where to dial.
 type Destination struct {
-	To          string // E.164, a SIP URI, or the user part at the trunk's gateway
-	From        string // caller ID, "" for the trunk's
-	FromName    string
-	Trunk       TrunkID           // "" where To is a SIP URI
-	CallID      CallID            // "" for a new one
-	RingTimeout time.Duration     // 0: 60 s
-	Headers     map[string]string // X- headers
-	Codecs      []string          // in order of preference; nil for the default
+	To        string // E.164, a SIP URI, or the user part at the trunk's gateway
+	From      string // caller ID, "" for the trunk's
+	FromName  string
+	Withhold  bool        // the callee shall not see From
+	Diverted  []Diversion // of a call that is passed on: the numbers it was for before, the first called first
+	Passports []string    // of a call that is passed on: its STIR Identity headers
+	// Caller is who is handed over by a call that is passed on, and CallerName
+	// their name: whom a trunk may show in the place of From.
+	Caller, CallerName string
+	Trunk              TrunkID           // "" where To is a SIP URI
+	CallID             CallID            // "" for a new one
+	RingTimeout        time.Duration     // 0: 60 s
+	Headers            map[string]string // X- headers, beside the trunk's
+	Codecs             []string          // in order of preference; nil for the default
+	// Prefer is the codec of the leg that this one is to be joined with: it is
+	// offered first, where it is among Codecs.
+	Prefer string
 }
 
 // Tone is how digits are sent.
@@ -101,11 +129,15 @@ type Tone struct {
 	Volume   float64       // 0 to 1; 0 means 0.8 (-10 dBm0)
 }
 
+// ErrNoRefer tells that a leg cannot be sent elsewhere by REFER: its peer or its
+// trunk does not do that. A leg of one's own and a bridge still can.
+var ErrNoRefer = errors.New("no transfer by REFER here")
+
 // ReferTo is where a leg is sent by REFER.
 type ReferTo struct {
 	Target     string // SIP URI or number at the leg's trunk
 	Replaces   Leg    // attended transfer: the consult leg, or nil
-	ReferredBy string
+	ReferredBy string // SIP URI, "" for ours in the call
 	Headers    map[string]string
 }
 
@@ -113,7 +145,8 @@ type ReferTo struct {
 type Stats struct {
 	PacketsSent, PacketsReceived uint64
 	PacketsLost, PacketsLate     uint64  // of those the peer sent
-	PacketsDiscarded             uint64  // malformed, duplicate, from a stranger
+	PacketsDiscarded             uint64  // malformed, duplicate, from a stranger, forged
+	PacketsForged                uint64  // of SRTP, those that did not authenticate
 	Concealed                    uint64  // 20 ms frames made up
 	RemoteLost                   int64   // of those we sent, as the peer reports
 	Loss, RemoteLoss             float64 // 0 to 1
@@ -126,7 +159,7 @@ type Stats struct {
 }
 
 // Event is one of: Ringing, EarlyMedia, Answered, Digit, Held, Resumed,
-// FormatChanged, MediaLost, MediaFailed, ReferProgress, ReferAsked, SignalTrace, Ended.
+// FormatChanged, MediaLost, MediaFailed, ReferProgress, ReferAsked, PartyChanged, SignalTrace, Ended.
 type Event interface{ event() }
 
 // Ringing is a 180 of a dialled leg.
@@ -163,15 +196,21 @@ type MediaLost struct{ Silent time.Duration }
 type MediaFailed struct{}
 
 // ReferProgress follows a REFER: the status of the far call. Final when it is
-// the last.
+// the last, Unknown when the peer has not told what became of it.
 type ReferProgress struct {
-	Status int
-	Reason string
-	Final  bool
+	Status  int
+	Reason  string
+	Final   bool
+	Unknown bool
 }
 
-// ReferAsked is a REFER the peer sent, already accepted by policy.
+// ReferAsked is a REFER the peer sent, already accepted by policy: the target is
+// called, and the leg goes on with it (PartyChanged) or as it was.
 type ReferAsked struct{ Target string }
+
+// PartyChanged tells that somebody else is at the far end, whom the peer put
+// there; Info tells who.
+type PartyChanged struct{ By string } // "refer", "replaces"
 
 // SignalTrace is one signalling message of the leg, for the log.
 type SignalTrace struct {
@@ -195,5 +234,6 @@ func (MediaLost) event()     {}
 func (MediaFailed) event()   {}
 func (ReferProgress) event() {}
 func (ReferAsked) event()    {}
+func (PartyChanged) event()  {}
 func (SignalTrace) event()   {}
 func (Ended) event()         {}

@@ -17,15 +17,20 @@ import (
 // nobody can guess (H-28). They are kept in memory: a promise ends with the
 // process, as its phone call does. Safe for concurrent use.
 type Callbacks struct {
-	key [32]byte // of the ids
+	process string   // begins the ids
+	key     [32]byte // of the ids
 
 	mu      sync.Mutex // guards waiting
 	waiting map[string]chan json.RawMessage
 }
 
-// NewCallbacks is where no result is waited for yet.
-func NewCallbacks() *Callbacks {
-	c := &Callbacks{waiting: map[string]chan json.RawMessage{}}
+// CallbackPrefix begins every id.
+const CallbackPrefix = "ap-"
+
+// NewCallbacks is where no result is waited for yet. process are 12 hex digits
+// that begin the ids, so that other processes find this one; "" for any.
+func NewCallbacks(process string) *Callbacks {
+	c := &Callbacks{process: process, waiting: map[string]chan json.RawMessage{}}
 	_, _ = rand.Read(c.key[:]) // never fails
 	return c
 }
@@ -39,7 +44,8 @@ func (c *Callbacks) ID(call Call) string {
 	for _, part := range []string{call.Env.CallID, call.ID, call.Name} {
 		m.Write([]byte(part + "\x00"))
 	}
-	return "ap-" + hex.EncodeToString(m.Sum(nil)[:20])
+	id := hex.EncodeToString(m.Sum(nil)[:20])
+	return CallbackPrefix + c.process + id[len(c.process):]
 }
 
 // Expect takes a result from now on: before the request, since it may be

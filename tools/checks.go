@@ -74,6 +74,8 @@ func (c *Checks) url(key, raw string) urlTemplate {
 	}
 	if err != nil {
 		c.Fault(key, err.Error(), "")
+	} else if MaskURL(raw) != raw {
+		c.literal(key)
 	}
 	c.names(key, c.node(key), u.names())
 	return u
@@ -98,11 +100,19 @@ func (c *Checks) headers(key string, kvs []KV) []pair {
 		case !httpguts.ValidHeaderFieldValue(h.Value):
 			c.Faults.add(n, path, "a value with a line break or a control character", "write it in one line")
 		case isCredential(h.Key, h.Value):
-			c.Faults.add(n, path, "a credential as it is: whoever may read the tool sees it, and exports hold it",
-				"keep it under secrets: and write {{secret.NAME}}").Warning = true
+			warnLiteral(c.Faults.add(n, path, "", ""))
 		}
 	}
 	return c.pairs(key, kvs)
+}
+
+// literal advises against a credential that stands in a definition as it is.
+func (c *Checks) literal(key string) { warnLiteral(c.fault(key, "", "")) }
+
+func warnLiteral(f *Fault) {
+	f.What, f.Do = "a credential as it is: whoever may change the tool sees it, and exports hold it",
+		"keep it under secrets: and write {{secret.NAME}}"
+	f.Warning = true
 }
 
 func (c *Checks) pairs(key string, kvs []KV) []pair {
@@ -126,7 +136,10 @@ func (c *Checks) pairs(key string, kvs []KV) []pair {
 }
 
 // everyCall are the variables that every call has.
-var everyCall = []string{"call_id", "agent_id", "caller_phone", "phone_number", "direction"}
+var everyCall = []string{
+	"call_id", "agent_id", "caller_phone", "phone_number", "direction",
+	"caller_anonymous", "caller_uri", "called_uri", "diverted_from", "diversion_reason",
+}
 
 // EveryCall says whether every call has a variable of this name.
 func EveryCall(name string) bool { return slices.Contains(everyCall, name) }

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,8 +15,8 @@ var harmless = strings.NewReplacer("idempotency-key", "", "idempotency_key", "",
 // credential. A name too many is hidden rather than one too few.
 func namesCredential(name string) bool {
 	name = harmless.Replace(strings.ToLower(name))
-	return slices.ContainsFunc([]string{"auth", "key", "token", "secret", "cookie", "passw", "credential"},
-		func(part string) bool { return strings.Contains(name, part) })
+	parts := []string{"auth", "key", "token", "secret", "cookie", "passw", "pwd", "credential", "signature"}
+	return name == "sig" || slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(name, part) })
 }
 
 var (
@@ -62,4 +63,32 @@ func maskHeader(name, value string) string {
 		return scheme + " ***"
 	}
 	return "***"
+}
+
+// urlUser is who asks, in a URL: what stands before the last @ of its authority
+// (RFC 3986 section 3.2.1). urlPair is a name and a value of its query or of its
+// fragment.
+var (
+	urlUser = regexp.MustCompile(`^([a-zA-Z][\w+.-]*://)([^/?#]*)@`)
+	urlPair = regexp.MustCompile(`([?&;#])([^?&;#=]+)=([^&;#]+)`)
+)
+
+// MaskURL is a URL, which may hold placeholders, without the credentials that
+// stand in it as they are: a user and a password, and parameters whose name says
+// that they are one. Of what stands in a path nobody can tell.
+func MaskURL(raw string) string {
+	if m := urlUser.FindStringSubmatchIndex(raw); m != nil && !onlyPlaceholders.MatchString(raw[m[4]:m[5]]) {
+		raw = raw[:m[4]] + "***" + raw[m[5]:]
+	}
+	return urlPair.ReplaceAllStringFunc(raw, func(pair string) string {
+		m := urlPair.FindStringSubmatch(pair)
+		name, err := url.QueryUnescape(m[2])
+		if err != nil {
+			name = m[2]
+		}
+		if !isCredential(name, m[3]) {
+			return pair
+		}
+		return m[1] + m[2] + "=***"
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -69,6 +70,11 @@ func newHTTPRequest(d *Definition, deps Deps) (Tool, Faults) {
 	t.url = check.url("url", cfg.URL)
 	t.headers = check.headers("headers", cfg.Headers)
 	t.query = check.pairs("query_params", cfg.QueryParams)
+	for i, p := range cfg.QueryParams {
+		if isCredential(p.Key, p.Value) {
+			check.literal("query_params[" + strconv.Itoa(i) + "].value")
+		}
+	}
 	t.placed = map[string]bool{}
 	used := t.url.names()
 	for _, p := range slices.Concat(t.headers, t.query) {

@@ -89,8 +89,9 @@ func kinds() map[Type]kind {
 			description: "Transfers the call to a human. Call this when the caller asks for a person.",
 		},
 		MonitoredTransfer: {
-			build: newMonitoredTransfer, class: always(Terminal), builtin: true,
-			description: "Transfers the call to a human and watches over it. Call this when the caller asks for a person.",
+			build: newMonitoredTransfer, class: always(Async), builtin: true,
+			description: "Calls a human while you stay with the caller, and connects the two when somebody answers. Call this " +
+				"when the caller asks for a person; go on talking with the caller meanwhile.",
 		},
 		ExtractVariable: {
 			build: newExtraction, class: always(Read), builtin: true, description: "Notes what the caller said.",
@@ -100,7 +101,9 @@ func kinds() map[Type]kind {
 		},
 		KnowledgeBase: {build: newKnowledgeBase, class: always(Read), builtin: true, description: "Searches the documents " +
 			"of this agent. Call this when the answer may be in them."},
-		MCP: {build: newMCP, class: always(Effect), builtin: true, description: "Tools of an MCP server."},
+		DoNotCall:        {build: newDoNotCall, class: always(Effect), builtin: true, description: doNotCallText},
+		ScheduleCallback: {build: newScheduleCallback, class: always(Effect), builtin: true, description: callbackText},
+		MCP:              {build: newMCP, class: always(Effect), builtin: true, description: "Tools of an MCP server."},
 	}
 }
 

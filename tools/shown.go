@@ -3,7 +3,7 @@ package tools
 import "encoding/json"
 
 // Shown is the definition for who may read it and not change it: credentials
-// that stand in its headers and query parameters as they are, and not as
+// that stand in its headers, query parameters and URLs as they are, and not as
 // {{secret.NAME}}, are left out.
 func (d Definition) Shown() Definition {
 	text, err := d.Config.MarshalJSON()
@@ -37,6 +37,14 @@ func (d Definition) Shown() Definition {
 			put(key, object)
 		}
 	}
+	for _, key := range []string{"url", "webhook_url"} {
+		if masked, ok := maskedURL(all[key]); ok {
+			put(key, masked)
+		}
+	}
+	if meta, ok := maskedAction(all["hsmeta"]); ok {
+		put("hsmeta", meta)
+	}
 	var secret string
 	if json.Unmarshal(all["client_secret"], &secret) == nil {
 		put("client_secret", shownValue("client-secret", secret))
@@ -48,6 +56,35 @@ func (d Definition) Shown() Definition {
 		d.Config = c
 	}
 	return d
+}
+
+// maskedURL is a URL that holds a credential, without it; not ok where it holds
+// none.
+func maskedURL(text json.RawMessage) (masked string, ok bool) {
+	var raw string
+	if json.Unmarshal(text, &raw) != nil {
+		return "", false
+	}
+	masked = MaskURL(raw)
+	return masked, masked != raw
+}
+
+// maskedAction is a HubSpot definition with its actionUrl masked; not ok where
+// there is nothing to mask.
+func maskedAction(text json.RawMessage) (meta map[string]json.RawMessage, ok bool) {
+	var config map[string]json.RawMessage
+	if json.Unmarshal(text, &meta) != nil || json.Unmarshal(meta["config"], &config) != nil {
+		return nil, false
+	}
+	masked, ok := maskedURL(config["actionUrl"])
+	if !ok {
+		return nil, false
+	}
+	var err error
+	if config["actionUrl"], err = json.Marshal(masked); err == nil {
+		meta["config"], err = json.Marshal(config)
+	}
+	return meta, err == nil
 }
 
 // shownValue is a value without the credential that it is.

@@ -48,6 +48,37 @@ func TestShownHidesCredentials(t *testing.T) {
 				`{"key":"Cookie","value":"sid={{secret.sid}}; a={{secret.a}}"},{"key":"X-Key","value":"Api-Key {{secret.crm}}"}]}`,
 		},
 		{"a client secret", `{"hsmeta":{"uid":"a"},"client_secret":"canary"}`, `{"client_secret":"***","hsmeta":{"uid":"a"}}`},
+		{
+			"a user and a password in a URL",
+			`{"url":"https://ann:canary@x.example/a","webhook_url":"https://canary@x.example?a=1"}`,
+			`{"url":"https://***@x.example/a","webhook_url":"https://***@x.example?a=1"}`,
+		},
+		{
+			"parameters of a URL",
+			`{"url":"https://x.example/a?api_key=canary\u0026q={{args.q}}\u0026keyword=k\u0026sig=canary#access_token=canary"}`,
+			`{"url":"https://x.example/a?api_key=***\u0026q={{args.q}}\u0026keyword=k\u0026sig=***#access_token=***"}`,
+		},
+		{
+			"a parameter whose name is written otherwise",
+			`{"url":"https://x.example?api%5Fkey=canary;%74oken=canary\u0026my-key%zz=canary"}`,
+			`{"url":"https://x.example?api%5Fkey=***;%74oken=***\u0026my-key%zz=***"}`,
+		},
+		{
+			"placeholders in a URL",
+			`{"url":"https://{{secret.user}}:{{secret.word}}@x.example?token={{secret.crm}}\u0026key={{args.key}}"}`,
+			`{"url":"https://{{secret.user}}:{{secret.word}}@x.example?token={{secret.crm}}\u0026key={{args.key}}"}`,
+		},
+		{
+			"a literal beside a placeholder in a URL",
+			`{"url":"https://{{secret.user}}:canary@x.example?token=canary-{{args.id}}"}`,
+			`{"url":"https://***@x.example?token=***"}`,
+		},
+		{
+			"the URL of a HubSpot action",
+			`{"hsmeta":{"config":{"actionUrl":"https://x.example/?token=canary"},"uid":"a"}}`,
+			`{"hsmeta":{"config":{"actionUrl":"https://x.example/?token=***"},"uid":"a"}}`,
+		},
+		{"an @ in a path", `{"url":"https://x.example/@ann?a=b@c"}`, `{"url":"https://x.example/@ann?a=b@c"}`},
 		{"nothing to hide", `{"url":"https://x.example","method":"GET"}`, `{"url":"https://x.example","method":"GET"}`},
 	} {
 		var d tools.Definition
@@ -82,4 +113,36 @@ func TestCredentialsAreAdvisedAgainst(t *testing.T) {
 			t.Errorf("%s: %v", header, faults)
 		}
 	}
+	for config, want := range map[string]string{
+		`url: "https://x.example?token=plain"`:                                            "config.url",
+		`url: "https://x.example", query_params: [{key: api_key, value: plain}]`:          "config.query_params[0].value",
+		`url: "https://x.example?token={{secret.crm_key}}"`:                               "",
+		`url: "https://x.example", query_params: [{key: keyword, value: plain}]`:          "",
+		`url: "https://x.example", query_params: [{key: k, value: "{{secret.crm_key}}"}]`: "",
+	} {
+		d := define(t, `{name: x, description: d, tool_type: http_request, config: {method: GET, `+config+`}}`)
+		faults := d.Validate(deps(t))
+		if got := fmt.Sprint(faults); strings.Contains(got, "a credential as it is") != (want != "") ||
+			!strings.Contains(got, want) || faults.Err() != nil {
+			t.Errorf("%s: %v", config, faults)
+		}
+	}
+}
+
+// FuzzMaskURL holds that a masked URL is masked, and what stood there is gone.
+func FuzzMaskURL(f *testing.F) {
+	for _, s := range []string{
+		"https://u:p@x.example/a?api_key=k&q={{args.q}}#t", "https://x?a=b", "?token=", "{{a}}://@", "a://b@c@d?%6bey=%zz;pwd==&",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		once := tools.MaskURL(raw)
+		if again := tools.MaskURL(once); again != once {
+			t.Errorf("%q, and masked again %q", once, again)
+		}
+		if with := tools.MaskURL("https://ann:canary@x.example/?token=canary&" + strings.ReplaceAll(raw, "canary", "")); strings.Contains(with, "canary") {
+			t.Errorf("%q", with)
+		}
+	})
 }

@@ -101,6 +101,16 @@ func newScope(d Deps, c Call) *scope {
 	return s
 }
 
+// Resolve puts secrets in the place of {{secret.name}} in a text that is of no
+// call, such as the key that webhooks are signed with.
+func (d Deps) Resolve(text string) (string, error) {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return "", err
+	}
+	return t.expand(newScope(d, Call{}), plain)
+}
+
 func (s *scope) lookup(name string) (any, bool) {
 	if n, ok := strings.CutPrefix(name, "secret."); ok {
 		return s.secret(n)

@@ -17,7 +17,7 @@ import (
 // Type is what a tool does.
 type Type string
 
-// The tool types of seed 002 (T-01), and two of our own.
+// The tool types of seed 002 (T-01), and four of our own.
 const (
 	HTTPRequest       Type = "http_request"
 	TransferCall      Type = "transfer_call"
@@ -28,6 +28,8 @@ const (
 	KnowledgeBase     Type = "knowledge_base"
 	Webhook           Type = "webhook"
 	MCP               Type = "mcp"
+	DoNotCall         Type = "do_not_call"
+	ScheduleCallback  Type = "schedule_callback"
 )
 
 // Class is what becomes of a running call when the caller interrupts.
@@ -83,8 +85,20 @@ type Env struct {
 
 	Language string // BCP 47, that the call is held in
 	Region   string // ISO 3166, of numbers without a country code; "" is the language's
+	// Zone is where the other party is, nil: it is not known, and UTC.
+	Zone *time.Location
 	// Press sends keys and returns when they are sent, nil outside a call.
 	Press func(ctx context.Context, p Press) error
+	// DoNotCall lets the other party be called no more and returns when that is
+	// kept; nil where there is none.
+	DoNotCall func(ctx context.Context, why string) error
+}
+
+func (e Env) zone() *time.Location {
+	if e.Zone == nil {
+		return time.UTC
+	}
+	return e.Zone
 }
 
 // Written is what spoken values are read by.
@@ -101,6 +115,9 @@ type Result struct {
 	Took   time.Duration
 	// Vars are variables of the call from now on (H-16).
 	Vars map[string]any
+	// Callback is when the other party wants to be called again, zero: they did not
+	// say so.
+	Callback time.Time
 	// Later waits for what the endpoint has promised to bring (H-28), nil where
 	// this is the result: JSON is then only that it is pending. It returns when
 	// its context ends.

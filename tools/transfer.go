@@ -15,12 +15,20 @@ import (
 // transferConfig is what transfer_call is configured with: one number (T-10), or
 // several destinations that the model chooses from (F-09).
 type transferConfig struct {
+	Mode     string `yaml:"transfer_mode"`   // cold (default): at once; warm: the agent stays on the line
+	Music    bool   `yaml:"play_hold_music"` // while it is under way; false: it rings
+	Briefing string `yaml:"briefing"`        // of a warm one: what whoever answers is told; "" for a summary of the call
+
 	Number       string       `yaml:"phone_number"`
-	Mode         string       `yaml:"transfer_mode"`   // cold (default): at once; warm: the agent stays on the line
-	Music        bool         `yaml:"play_hold_music"` // while it is under way
 	Timeout      float64      `yaml:"timeout_seconds"` // how long it rings, 5 to 120 s; default 30
 	Message      string       `yaml:"message"`         // said before it, "" for nothing
 	Destinations []destConfig `yaml:"destinations"`
+	Accept       string       `yaml:"accept"` // of a warm one: how whoever answers takes the call, as Accept; default any
+	// OnHangup is what becomes of the caller when the other party hangs up: end
+	// (default), or return to the agent.
+	OnHangup  string `yaml:"on_target_hangup"`
+	ReturnKey string `yaml:"return_key"` // lets the agent step back in: either of the two presses it
+	Trunk     string `yaml:"trunk"`      // that a number is dialled at; default the caller's
 }
 
 type destConfig struct {
@@ -33,20 +41,51 @@ type destConfig struct {
 
 // monitoredConfig is what monitored_transfer is configured with (T-11).
 type monitoredConfig struct {
-	Number       string       `yaml:"phone_number"`
-	Timeout      float64      `yaml:"timeout_seconds"` // default 20
-	Message      string       `yaml:"message"`
-	Destinations []destConfig `yaml:"destinations"`
+	Number        string       `yaml:"phone_number"`
+	Timeout       float64      `yaml:"timeout_seconds"` // default 20
+	Message       string       `yaml:"message"`         // said when somebody is there
+	Destinations  []destConfig `yaml:"destinations"`
+	Accept        string       `yaml:"accept"`           // default none: it is told by ear that a person answers
+	OnHangup      string       `yaml:"on_target_hangup"` // default return
+	ReturnKey     string       `yaml:"return_key"`
+	ReturnPhrases []string     `yaml:"return_phrases"` // words of either that let the agent step back in
+	Trunk         string       `yaml:"trunk"`
 }
+
+// TransferKind is how a caller is handed over.
+type TransferKind string
+
+// The kinds.
+const (
+	Cold      TransferKind = "cold"      // sent there, and left
+	Warm      TransferKind = "warm"      // whoever answers is told of the call first, and may decline it
+	Monitored TransferKind = "monitored" // the agent stays with the caller until somebody is there, and listens then
+)
+
+// Accept is how whoever answers takes a transferred call.
+type Accept string
+
+// The ways to accept.
+const (
+	AcceptNone  Accept = "none"
+	AcceptKey   Accept = "key"
+	AcceptVoice Accept = "voice"
+	AcceptAny   Accept = "any"
+)
 
 // Transfer is where a caller is to be taken, and how.
 type Transfer struct {
-	To        string // E.164, or a SIP URI
-	Message   string // said before it, placeholders still in it
-	Warm      bool   // the agent stays on the line until somebody is there
-	Monitored bool   // … and watches over the attempt
-	Music     bool
-	Timeout   time.Duration // how long it rings
+	Kind          TransferKind
+	To            string        // E.164, or a SIP URI
+	Trunk         string        // that a number is dialled at, "" for the caller's
+	Message       string        // said before it, placeholders still in it
+	Music         bool          // while it is under way; else it rings
+	Timeout       time.Duration // how long it rings
+	Accept        Accept
+	Briefing      string // of a warm one, placeholders still in it; "" for a summary of the call
+	Returns       bool   // the caller comes back when the other party hangs up
+	ReturnKey     string // … and when either presses this key, "" for none
+	ReturnPhrases []string
 }
 
 // TransferTool is a tool that hands the caller over: the engine does that, after
@@ -69,9 +108,20 @@ func newTransferCall(d *Definition, deps Deps) (Tool, Faults) {
 			yamlfault.Suggest(m, []string{"cold", "warm"}))
 	}
 	t := Transfer{
-		To: cfg.Number, Message: cfg.Message, Warm: cfg.Mode == "warm", Music: cfg.Music, Timeout: ring(cfg.Timeout, 30),
+		Kind: TransferKind(cmp.Or(cfg.Mode, "cold")), Music: cfg.Music, Briefing: cfg.Briefing,
+		Timeout: ring(cfg.Timeout, 30),
 	}
-	return newTransferTool(d, deps, t, cfg.Destinations, cfg.Timeout, fs)
+	if t.Kind == Cold && cfg.Briefing != "" {
+		fs.add(d.Config.at("briefing"), "config.briefing", "nobody is briefed by a cold transfer",
+			"write transfer_mode: warm")
+	}
+	if _, err := parseTemplate(cfg.Briefing); err != nil {
+		fs.add(d.Config.at("briefing"), "config.briefing", err.Error(), "")
+	}
+	return newTransferTool(d, deps, t, monitoredConfig{
+		Number: cfg.Number, Timeout: cfg.Timeout, Message: cfg.Message, Destinations: cfg.Destinations, Accept: cfg.Accept,
+		OnHangup: cfg.OnHangup, ReturnKey: cfg.ReturnKey, Trunk: cfg.Trunk,
+	}, fs)
 }
 
 func newMonitoredTransfer(d *Definition, deps Deps) (Tool, Faults) {
@@ -79,8 +129,28 @@ func newMonitoredTransfer(d *Definition, deps Deps) (Tool, Faults) {
 	if fs := d.Config.Decode(&cfg); fs != nil {
 		return nil, fs
 	}
-	t := Transfer{To: cfg.Number, Message: cfg.Message, Warm: true, Monitored: true, Timeout: ring(cfg.Timeout, 20)}
-	return newTransferTool(d, deps, t, cfg.Destinations, cfg.Timeout, nil)
+	return newTransferTool(d, deps, Transfer{Kind: Monitored, Timeout: ring(cfg.Timeout, 20)}, cfg, nil)
+}
+
+// Announcements are what a tool that hands the caller over says first, each a
+// template; nil: it hands nobody over.
+func (d *Definition) Announcements() []string {
+	var c monitoredConfig
+	switch d.Type {
+	case TransferCall:
+		var t transferConfig
+		_ = d.Config.Decode(&t) // its faults were told when the tool was made
+		c.Message, c.Destinations = t.Message, t.Destinations
+	case MonitoredTransfer:
+		_ = d.Config.Decode(&c) // its faults were told when the tool was made
+	default:
+		return nil
+	}
+	out := []string{c.Message}
+	for _, to := range c.Destinations {
+		out = append(out, to.Message)
+	}
+	return out
 }
 
 func ring(secs, otherwise float64) time.Duration {
@@ -89,11 +159,11 @@ func ring(secs, otherwise float64) time.Duration {
 
 // newTransferTool checks where it leads: every destination is known beforehand, so
 // that none can be talked into (SEC-5).
-func newTransferTool(d *Definition, deps Deps, t Transfer, ds []destConfig, secs float64, fs Faults) (Tool, Faults) {
+func newTransferTool(d *Definition, deps Deps, t Transfer, c monitoredConfig, fs Faults) (Tool, Faults) {
 	x := &TransferTool{base: base{def: d}, mayDial: deps.MayDial}
-	if secs != 0 && !(secs >= 5 && secs <= 120) { // nor .nan
-		fs.add(d.Config.at("timeout_seconds"), "config.timeout_seconds", fmt.Sprintf("%g s", secs), "5 to 120 seconds")
-	}
+	t.To, t.Message, t.Trunk, t.ReturnKey, t.ReturnPhrases = c.Number, c.Message, c.Trunk, c.ReturnKey, c.ReturnPhrases
+	fs = t.take(d, c, fs)
+	ds := c.Destinations
 	switch {
 	case t.To == "" && len(ds) == 0:
 		fs.add(d.Config.Node, "config.phone_number", "missing", "write the number to transfer to, +49…, or destinations")
@@ -129,6 +199,36 @@ func newTransferTool(d *Definition, deps Deps, t Transfer, ds []destConfig, secs
 		fs.add(nil, "parameters", err.Error(), "")
 	}
 	return x, fs
+}
+
+// take reads how the caller is handed over and comes back.
+func (t *Transfer) take(d *Definition, c monitoredConfig, fs Faults) Faults {
+	if s := c.Timeout; s != 0 && !(s >= 5 && s <= 120) { // nor .nan
+		fs.add(d.Config.at("timeout_seconds"), "config.timeout_seconds", fmt.Sprintf("%g s", s), "5 to 120 seconds")
+	}
+	one := func(key, value string, known ...string) {
+		if value != "" && !slices.Contains(known, value) {
+			fs.add(d.Config.at(key), "config."+key, fmt.Sprintf("%q is not known", value), yamlfault.Suggest(value, known))
+		}
+	}
+	one("accept", c.Accept, string(AcceptNone), string(AcceptKey), string(AcceptVoice), string(AcceptAny))
+	one("on_target_hangup", c.OnHangup, "return", "end")
+	t.Accept, t.Returns = Accept(c.Accept), c.OnHangup == "return"
+	switch t.Kind {
+	case Cold:
+		if t.Accept != "" && t.Accept != AcceptNone {
+			fs.add(d.Config.at("accept"), "config.accept", "nobody is asked by a cold transfer", "write transfer_mode: warm")
+		}
+		t.Accept = AcceptNone
+	case Warm:
+		t.Accept = cmp.Or(t.Accept, AcceptAny)
+	case Monitored:
+		t.Accept, t.Returns = cmp.Or(t.Accept, AcceptNone), c.OnHangup != "end"
+	}
+	if k := c.ReturnKey; k != "" && (len(k) != 1 || !strings.Contains("0123456789*#ABCD", k)) {
+		fs.add(d.Config.at("return_key"), "config.return_key", fmt.Sprintf("%q is no key", k), "write one of 0 to 9, * and #")
+	}
+	return fs
 }
 
 // add takes a destination that can be one.

@@ -3,6 +3,7 @@ package tools_test
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -32,13 +33,16 @@ func TestTransferDefinitions_F09(t *testing.T) {
 	}
 	one, _ := set.Get("transfer_call")
 	got, _, ok := one.(*tools.TransferTool).Chosen(json.RawMessage(`{}`))
-	want := tools.Transfer{To: "+4930999888", Warm: true, Music: true, Timeout: 30 * time.Second}
-	if !ok || got != want {
+	want := tools.Transfer{Kind: tools.Warm, To: "+4930999888", Music: true, Timeout: 30 * time.Second, Accept: tools.AcceptAny}
+	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	watched, _ := set.Get("monitored_transfer")
 	got, _, ok = watched.(*tools.TransferTool).Chosen(json.RawMessage(`{}`))
-	if want = (tools.Transfer{To: "+4930999888", Warm: true, Monitored: true, Timeout: 20 * time.Second}); !ok || got != want {
+	want = tools.Transfer{
+		Kind: tools.Monitored, To: "+4930999888", Timeout: 20 * time.Second, Accept: tools.AcceptNone, Returns: true,
+	}
+	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	desk, _ := set.Get("desk")
@@ -50,8 +54,8 @@ func TestTransferDefinitions_F09(t *testing.T) {
 	if _, _, ok := tools.Arguments(desk, json.RawMessage(`{"destination":"+4930333"}`)); ok {
 		t.Error("a number that is none of them is taken")
 	}
-	if one.Definition().Class != tools.Terminal {
-		t.Error("a transfer is no end")
+	if one.Definition().Class != tools.Terminal || watched.Definition().Class != tools.Async {
+		t.Error("a transfer is no end, or a monitored one is: the agent stays with the caller")
 	}
 }
 
@@ -66,6 +70,12 @@ func TestFaultsOfTransfersAndTones(t *testing.T) {
 		`{tool_type: transfer_call, config: {destinations: [{type: fax, number: "+4930111"}]}}`:              "destinations[0].type",
 		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", timeout_seconds: 500}}`:       "config.timeout_seconds",
 		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", transfer_mode: warm}}`:        "unknown key",
+		`{tool_type: transfer_call, config: {phone_number: "+4930999888", accept: key}}`:                     "nobody is asked by a cold transfer",
+		`{tool_type: transfer_call, config: {phone_number: "+4930999888", briefing: "Hi."}}`:                 "nobody is briefed",
+		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", accept: kye}}`:                "did you mean",
+		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", on_target_hangup: stay}}`:     "config.on_target_hangup",
+		`{tool_type: monitored_transfer, config: {phone_number: "+4930999888", return_key: "**"}}`:           "config.return_key",
+		`{tool_type: transfer_call, config: {phone_number: "+4930999888", return_phrases: [help]}}`:          "unknown key",
 		`{tool_type: play_tone, config: {tone_type: beep}}`:                                                  "config.tone_type",
 		`{tool_type: play_tone, config: {dtmf_digit: "x"}}`:                                                  "config.dtmf_digit",
 		`{tool_type: play_tone, config: {dtmf_digit: "1", duration: 5}}`:                                     "config.duration",

@@ -90,7 +90,7 @@ const mostShown = 16 << 10
 
 // masked is an exchange as people may see it.
 func masked(req Request, reply Reply, secrets []string) (Sent, *Answer) {
-	s := Sent{Method: req.Method, URL: mask(req.URL, secrets), Header: []KV{}, Body: shown(req.Body, secrets)}
+	s := Sent{Method: req.Method, URL: MaskURL(mask(req.URL, secrets)), Header: []KV{}, Body: shown(req.Body, secrets)}
 	for _, h := range req.Header {
 		s.Header = append(s.Header, KV{h.Key, maskHeader(h.Key, mask(h.Value, secrets))})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/tools"
 )
 
 // assistantRequest asks before an inbound call is answered who shall take it, and
@@ -32,9 +33,11 @@ const assistantRequest = "assistant-request"
 // askTime is how long the caller may wait for the answer.
 const askTime = 5 * time.Second
 
-// Asking is a directory that asks the webhook of the agent of an inbound call,
-// where the agent's webhook_events name assistant-request. Without an answer
-// that can be used the agent takes the call as it is.
+// Asking is a directory that asks about inbound calls: the webhook of the agent,
+// or the account's where it has none, if its webhook_events name
+// assistant-request; and the account's about a number that is nobody's. Without
+// an answer that can be used the agent takes the call as it is, and a call for
+// nobody is refused as it was.
 func (d *Deliveries) Asking(directory engine.Directory) engine.Directory { return asking{directory, d} }
 
 type asking struct {
@@ -46,22 +49,71 @@ type asking struct {
 // ForCall is the agent as its webhook wants it for this call.
 func (x asking) ForCall(ctx context.Context, info telephony.Info) (*agent.Agent, error) {
 	a, err := x.Directory.ForCall(ctx, info)
-	if err != nil || a.WebhookURL == "" || !slices.Contains(a.WebhookEvents, assistantRequest) {
-		return a, err
-	}
-	log := x.d.cfg.Log.With(zap.String("call_id", string(info.ID)))
-	answer, err := x.d.ask(ctx, a, info)
 	if err != nil {
-		log.Warn("assistant-request: the agent takes the call as it is", zap.Error(err))
+		return x.forNobody(ctx, info, err)
+	}
+	to := tools.WebhookTo{URL: a.WebhookURL, Secret: a.WebhookSecret}
+	if to.URL == "" {
+		to = x.d.cfg.Account
+	}
+	if to.URL == "" || !slices.Contains(a.WebhookEvents, assistantRequest) {
 		return a, nil
+	}
+	own, err := x.asked(ctx, a, to, info)
+	var refusal *engine.Refusal
+	if err == nil || errors.As(err, &refusal) {
+		return own, err
+	}
+	x.d.cfg.Log.Warn("assistant-request: the agent takes the call as it is", zap.String("call_id", string(info.ID)),
+		zap.Error(err))
+	return a, nil
+}
+
+// forNobody asks the account's webhook who takes a call to a number that has no
+// agent (F-02): an assistant, which is an agent of this call alone. With nothing
+// said of one the call is refused as before.
+func (x asking) forNobody(ctx context.Context, info telephony.Info, nobody error) (*agent.Agent, error) {
+	to := x.d.cfg.Account
+	if to.URL == "" || info.Agent != "" { // one was asked for by name: it is gone, and no other is meant
+		return nil, nobody
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, errors.Join(nobody, err)
+	}
+	a := &agent.Agent{
+		ID: agent.ID(id.String()), Name: assistantRequest, WebhookURL: to.URL, WebhookSecret: to.Secret,
+		WebhookEvents: []string{"status-update", "tool-calls", "end-of-call-report"},
+	}
+	a.Normalize()
+	own, err := x.asked(ctx, a, to, info)
+	var refusal *engine.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return own, err
+	case err != nil:
+		return nil, errors.Join(nobody, fmt.Errorf("assistant-request: %w", err))
+	case own.Prompt == "" && own.Greeting == "": // {}
+		return nil, nobody
+	}
+	x.d.Remember(own)
+	return own, nil
+}
+
+// asked is an agent as a webhook wants it for a call.
+func (x asking) asked(
+	ctx context.Context, a *agent.Agent, to tools.WebhookTo, info telephony.Info,
+) (*agent.Agent, error) {
+	answer, err := x.d.ask(ctx, a, to, info)
+	if err != nil {
+		return nil, err
 	}
 	if answer.Error != "" {
 		return a, &engine.Refusal{Say: answer.Error}
 	}
 	own, err := x.d.adjusted(a, answer)
 	if err != nil {
-		log.Warn("assistant-request: the agent takes the call as it is", zap.Error(err))
-		return a, nil
+		return nil, err
 	}
 	if answer.Assistant.Plan != nil {
 		x.d.planned(info.ID, answer.Assistant.Plan)
@@ -101,6 +153,8 @@ type assistantAnswer struct {
 	Assistant struct {
 		FirstMessage *string             `json:"first_message"`
 		LLM          *agent.LLMConfig    `json:"llm_config"`
+		STT          sttConfig           `json:"stt_config"`
+		TTS          ttsConfig           `json:"tts_config"`
 		Plan         *agent.AnalysisPlan `json:"analysis_plan"`
 		Silence      *bool               `json:"autonomous_silence_handling"`
 		Metadata     map[string]any      `json:"metadata"`
@@ -110,8 +164,24 @@ type assistantAnswer struct {
 	Error       string  `json:"error"`
 }
 
+// sttConfig and ttsConfig are said of the recogniser and the voice, as requests
+// tell of them (F-04).
+type (
+	sttConfig struct {
+		Provider string `json:"provider"`
+		Language string `json:"language"`
+	}
+	ttsConfig struct {
+		Provider string `json:"provider"`
+		Voice    string `json:"voice"`
+		VoiceID  string `json:"voice_id"`
+	}
+)
+
 // ask sends the request and reads the answer.
-func (d *Deliveries) ask(ctx context.Context, a *agent.Agent, info telephony.Info) (out assistantAnswer, err error) {
+func (d *Deliveries) ask(
+	ctx context.Context, a *agent.Agent, to tools.WebhookTo, info telephony.Info,
+) (out assistantAnswer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	c := &Call{
@@ -129,7 +199,11 @@ func (d *Deliveries) ask(ctx context.Context, a *agent.Agent, info telephony.Inf
 	if err != nil {
 		return out, err
 	}
-	req, err := signed(a.WebhookURL, id.String(), assistantRequest, a.WebhookSecret, body, true)
+	secret, err := d.cfg.Secret(to.Secret)
+	if err != nil {
+		return out, fmt.Errorf("webhook_secret: %w", err)
+	}
+	req, err := signed(to.URL, id.String(), assistantRequest, secret, body, true)
 	if err != nil {
 		return out, err
 	}
@@ -150,7 +224,8 @@ func readAssistant(body []byte) (out assistantAnswer, err error) {
 	if len(strings.TrimSpace(string(body))) == 0 {
 		return out, nil
 	}
-	text, err := snake(body, "assistant", "llm_config", "analysis_plan", "structured_data_plan")
+	text, err := snake(body,
+		"assistant", "llm_config", "stt_config", "tts_config", "analysis_plan", "structured_data_plan")
 	if err != nil {
 		return out, errors.New("the answer is no JSON object")
 	}
@@ -203,6 +278,7 @@ func (d *Deliveries) adjusted(a *agent.Agent, answer assistantAnswer) (*agent.Ag
 	if in.LLM != nil {
 		d.adjustModel(&own, in.LLM)
 	}
+	d.adjustSpeech(&own, in.STT, in.TTS)
 	if s := cmp.Or(answer.MaxDuration, in.MaxDuration); s > 0 {
 		own.MaxCallDuration = agent.Duration(min(s, longestCall.Seconds()) * float64(time.Second))
 	}
@@ -212,6 +288,23 @@ func (d *Deliveries) adjusted(a *agent.Agent, answer assistantAnswer) (*agent.Ag
 
 // longestCall is the longest that an agent may have.
 const longestCall = 2 * time.Hour
+
+// adjustSpeech takes what is said of the recogniser and the voice. A provider that
+// nobody has configured here is not taken, nor is its voice: another has none of
+// this name.
+func (d *Deliveries) adjustSpeech(own *agent.Agent, ear sttConfig, voice ttsConfig) {
+	if ear.Provider != "" && d.cfg.KnowsSTT(ear.Provider) {
+		own.STT = ear.Provider
+	}
+	own.Language = cmp.Or(ear.Language, own.Language)
+	name := cmp.Or(voice.Voice, voice.VoiceID)
+	switch {
+	case voice.Provider == "" || voice.Provider == own.TTS:
+		own.Voice = cmp.Or(name, own.Voice)
+	case d.cfg.KnowsTTS(voice.Provider):
+		own.TTS, own.Voice = voice.Provider, name
+	}
+}
 
 // adjustModel takes what is said of the model. One of a provider that nobody has
 // configured here is not taken: the platform that the answer is made for has

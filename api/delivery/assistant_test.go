@@ -45,13 +45,100 @@ func asker(t *testing.T, a *agent.Agent, answer http.HandlerFunc) (engine.Direct
 	}
 	t.Cleanup(client.Close)
 	a.WebhookURL = web.URL
-	d := New(Config{Client: client, KnowsModel: func(name string) bool { return name == "other" }})
+	named := func(want string) func(string) bool { return func(name string) bool { return name == want } }
+	d := New(Config{
+		Client: client, Secret: secrets.Resolve, KnowsModel: named("other"), KnowsSTT: named("ear"), KnowsTTS: named("mouth"),
+		Account: tools.WebhookTo{URL: web.URL + "/account", Secret: sealed},
+	})
 	return d.Asking(only{a: a}), d
+}
+
+// F-02, F-13: an agent without a webhook of its own asks the account's, which is
+// signed with the account's secret; one that does not want to ask does not.
+func TestTheAccountsWebhookIsAsked_F02_F13(t *testing.T) {
+	t.Parallel()
+	a := reception()
+	asked := make(chan string, 4) // more than there are questions
+	dir, _ := asker(t, a, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := (webhook.Verifier{Secrets: []string{secret}}).Read(r); err != nil {
+			t.Error(err)
+		}
+		asked <- r.URL.Path
+		_, _ = io.WriteString(w, `{"assistant":{"first_message":"Hello Jan."}}`)
+	})
+	a.WebhookURL, a.WebhookSecret = "", ""
+	if got, err := dir.ForCall(t.Context(), ringing); err != nil || got.Greeting != "Hello Jan." || <-asked != "/account" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	a.WebhookEvents = nil // F-10
+	if got, err := dir.ForCall(t.Context(), ringing); err != nil || got != a || len(asked) > 0 {
+		t.Errorf("%+v, %v, asked %d times", got, err, len(asked))
+	}
+}
+
+// nobodys is a directory where no number has an agent.
+type nobodys struct{ engine.Directory }
+
+var errNobody = errors.New("the number is nobody's")
+
+func (nobodys) ForCall(context.Context, telephony.Info) (*agent.Agent, error) { return nil, errNobody }
+
+// F-02, F-13: the account's webhook is asked who takes a call to a number that
+// has no agent.
+func TestTheAccountsWebhookIsAskedAboutNobodysNumbers_F02_F13(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, answer string
+		status       int
+		taken        bool
+		refused      string
+	}{
+		{"nothing", `{}`, 200, false, ""},
+		{"a failure", `{"assistant":{"first_message":"Hello."}}`, 500, false, ""},
+		{"an assistant", `{"assistant":{"first_message":"Hello.","llm_config":{"messages":[{"role":"system","content":"Help."}]}}}`, 200, true, ""},
+		{"one that could not answer", `{"assistant":{"first_message":"Hello.","llm_config":{"temperature":99}}}`, 200, false, ""},
+		{"a refusal", `{"error":"We are closed."}`, 200, false, "We are closed."},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, d := asker(t, reception(), func(w http.ResponseWriter, r *http.Request) {
+				var got flireo
+				body, err := webhook.Verifier{Secrets: []string{secret}}.Read(r)
+				if err != nil || json.Unmarshal(body, &got) != nil || got.Message.Type != "assistant-request" || r.URL.Path != "/account" {
+					t.Errorf("%v: %s %s", err, r.URL, body)
+				}
+				w.WriteHeader(tc.status)
+				_, _ = io.WriteString(w, tc.answer)
+			})
+			dir := d.Asking(nobodys{})
+			a, err := dir.ForCall(t.Context(), ringing)
+			var no *engine.Refusal
+			switch {
+			case errors.As(err, &no) != (tc.refused != "") || no != nil && (no.Say != tc.refused || a == nil):
+				t.Errorf("%v, %+v", err, a)
+			case no != nil:
+			case tc.taken && (err != nil || a.Greeting != "Hello." || a.Prompt != "Help." || a.ID == ""):
+				t.Errorf("%v, %+v", err, a)
+			case !tc.taken && !errors.Is(err, errNobody):
+				t.Errorf("%v, %+v", err, a)
+			}
+			if tc.taken {
+				if known, err := d.agent(t.Context(), a.ID); err != nil || known.WebhookURL != d.cfg.Account.URL {
+					t.Errorf("its webhooks: %v, %+v", err, known)
+				}
+			}
+			named := ringing
+			named.Agent = "gone" // asked for by name
+			if a, err := dir.ForCall(t.Context(), named); !errors.Is(err, errNobody) {
+				t.Errorf("%v, %+v", err, a)
+			}
+		})
+	}
 }
 
 func reception() *agent.Agent {
 	return &agent.Agent{
-		ID: "a-1", Name: "support", Prompt: "Help.", Greeting: "Hello.", Language: "en", WebhookSecret: secret,
+		ID: "a-1", Name: "support", Prompt: "Help.", Greeting: "Hello.", Language: "en", WebhookSecret: sealed,
 		WebhookEvents: []string{"assistant-request"}, MaxCallDuration: agent.Duration(15 * time.Minute),
 		LLM:   agent.LLMConfig{Provider: "main", Model: "m1"},
 		Tools: []tools.Definition{{Name: "end_call", Description: "Ends the call.", Type: tools.EndCall}},
@@ -102,6 +189,22 @@ func TestAssistantRequest_F13(t *testing.T) {
 			func(a *agent.Agent) bool { return a.LLM.Provider == "other" && a.LLM.Model == "m3" }, "",
 		},
 		{"a provider that nobody knows", `{"assistant":{"llm_config":{"provider":"openai","model":"gpt-4o"}}}`, 200, same, ""},
+		{
+			"a recogniser, a language and a voice of ours",
+			`{"assistant":{"stt_config":{"provider":"ear","language":"nl"},"tts_config":{"provider":"mouth","voice":"anna"}}}`, 200,
+			func(a *agent.Agent) bool {
+				return a.STT == "ear" && a.Language == "nl" && a.TTS == "mouth" && a.Voice == "anna" && a.Prompt == "Help."
+			}, "",
+		},
+		{
+			"those of nobody here, in the older casing",
+			`{"assistant":{"sttConfig":{"provider":"deepgram","language":"de"},"ttsConfig":{"provider":"elevenlabs","voiceId":"x7"}}}`, 200,
+			func(a *agent.Agent) bool { return a.STT == "" && a.Language == "de" && a.TTS == "" && a.Voice == "" }, "",
+		},
+		{
+			"another voice of the same", `{"assistant":{"tts_config":{"voice_id":"bob"}}}`, 200,
+			func(a *agent.Agent) bool { return a.TTS == "" && a.Voice == "bob" }, "",
+		},
 		{"a refusal", `{"error":"Sorry, we are currently closed."}`, 200, nil, "Sorry, we are currently closed."},
 		{"a failure", `{"error":"boom"}`, 500, same, ""},
 		{"no JSON", `<html>`, 200, same, ""},

@@ -56,10 +56,20 @@ type Config struct {
 	Store Store
 	// Agent is an agent as it is now, by its id or name.
 	Agent func(ctx context.Context, id agent.ID) (*agent.Agent, error)
-	// KnowsModel tells whether a model has this name in the configuration; nil: none.
-	KnowsModel func(name string) bool
+	// KnowsModel, KnowsSTT and KnowsTTS tell whether a model, a recogniser or a voice
+	// has this name in the configuration; nil: none.
+	KnowsModel, KnowsSTT, KnowsTTS func(name string) bool
+	// Account is asked about calls whose agent has no webhook of its own, and about
+	// those to numbers that are nobody's; without a URL nobody is.
+	Account tools.WebhookTo
 	// Model writes the reports of an agent's calls; a nil provider writes none.
 	Model func(a *agent.Agent) (p llm.Provider, model string)
+	// Secret puts the values of {{secret.name}} into an agent's webhook_secret;
+	// nil: it is taken as it stands.
+	Secret func(text string) (string, error)
+	// Elsewhere asks the other nodes for an agent of one call alone: what their Tell
+	// gives. May be nil.
+	Elsewhere func(ctx context.Context, id agent.ID) ([]byte, error)
 	// NumberName is what a number of ours is called, "" for nothing. May be nil.
 	NumberName func(number string) string
 	Client     *tools.Client       // reaches public addresses only (SEC-7)
@@ -77,6 +87,8 @@ type Deliveries struct {
 	calls map[telephony.CallID]*hearers            // those that are up
 	plans map[telephony.CallID]*agent.AnalysisPlan // of calls that have one of their own
 	asked []telephony.CallID                       // those of plans, the oldest first
+
+	transients transients
 }
 
 // hearers are who hears of a call.
@@ -92,11 +104,16 @@ func New(cfg Config) *Deliveries {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	if cfg.KnowsModel == nil {
-		cfg.KnowsModel = func(string) bool { return false }
+	for _, knows := range []*func(string) bool{&cfg.KnowsModel, &cfg.KnowsSTT, &cfg.KnowsTTS} {
+		if *knows == nil {
+			*knows = func(string) bool { return false }
+		}
 	}
 	if cfg.Attempted == nil {
 		cfg.Attempted = func(store.Attempt) {}
+	}
+	if cfg.Secret == nil {
+		cfg.Secret = func(text string) (string, error) { return text, nil }
 	}
 	if cfg.NumberName == nil {
 		cfg.NumberName = func(string) string { return "" }
@@ -121,7 +138,7 @@ type source struct {
 
 // Started notes who hears of the call. It is told again when the record changes.
 func (d *Deliveries) Started(r engine.Record) {
-	a, err := d.cfg.Agent(context.Background(), r.Agent) // which agents there are is in memory
+	a, err := d.agent(context.Background(), r.Agent) // which agents there are is in memory
 	if err != nil || a.WebhookURL == "" || len(a.WebhookEvents) == 0 {
 		a = nil
 	}
@@ -226,7 +243,7 @@ func (d *Deliveries) Work(ctx context.Context, stop time.Duration) error {
 
 // attempt makes one attempt at a delivery.
 func (d *Deliveries) attempt(ctx context.Context, del store.Delivery) store.Attempt {
-	a, err := d.cfg.Agent(ctx, del.Agent)
+	a, err := d.agent(ctx, del.Agent)
 	if err != nil {
 		return store.Attempt{Final: true, Err: errors.New("its agent is gone, and the secret that would sign it")}
 	}
@@ -324,9 +341,12 @@ func (d *Deliveries) addReport(ctx context.Context, a *agent.Agent, c *Call) {
 func (d *Deliveries) post(ctx context.Context, a *agent.Agent, del store.Delivery, body json.RawMessage) store.Attempt {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	secret := a.WebhookSecret
-	if del.Single {
+	secret, err := d.cfg.Secret(a.WebhookSecret)
+	switch {
+	case del.Single: // unsigned
 		secret = ""
+	case err != nil:
+		return store.Attempt{Err: fmt.Errorf("webhook_secret of agent %s: %w", a.Name, err)}
 	}
 	k := d.kindOf(del.Event, true)
 	req, err := signed(del.URL, del.ID, del.Event, secret, body, k != nil && k.flireo)

@@ -29,7 +29,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const secret = "secret123"
+// secret signs what is sent. Agents name it by sealed, as their makers do.
+const (
+	secret = "secret123"
+	sealed = "{{secret.hooks}}"
+)
+
+// secrets are those of the configuration.
+var secrets = tools.Deps{Secrets: func(name string) (string, bool) { return secret, name == "hooks" }}
 
 // request is a webhook that has arrived.
 type request struct {
@@ -98,7 +105,7 @@ func open(t *testing.T, r *receiver, a agent.Agent, m llm.Provider) (*Deliveries
 	}
 	a.ID, a.Name, a.WebhookURL = "a-1", "support", r.url
 	d := New(Config{
-		Store: s, Client: client, NumberName: func(string) string { return "Main line" },
+		Store: s, Client: client, Secret: secrets.Resolve, NumberName: func(string) string { return "Main line" },
 		Agent: func(_ context.Context, id agent.ID) (*agent.Agent, error) {
 			if id != a.ID {
 				return nil, errors.New("no such agent")
@@ -152,7 +159,7 @@ func TestACall(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	d, s := open(t, r, agent.Agent{
-		WebhookSecret: secret, WebhookEvents: []string{"status-update", "end-of-call-report", "turn.user", "tool-calls"},
+		WebhookSecret: sealed, WebhookEvents: []string{"status-update", "end-of-call-report", "turn.user", "tool-calls"},
 	}, &model{texts: []string{"He asked for his order."}})
 	play(d, s)
 	v := webhook.Verifier{Secrets: []string{secret}}
@@ -217,7 +224,7 @@ func TestOtherPlatforms(t *testing.T) {
 		return http.StatusOK
 	}
 	d, s := open(t, r, agent.Agent{
-		WebhookSecret: secret, WebhookEvents: []string{"call_started", "call_ended", "call.completed", "call.ended"},
+		WebhookSecret: sealed, WebhookEvents: []string{"call_started", "call_ended", "call.completed", "call.ended"},
 	}, nil)
 	play(d, s)
 	var events []string
@@ -257,7 +264,7 @@ func TestTriedAgain(t *testing.T) {
 		}
 		return http.StatusAccepted
 	}
-	d, s := open(t, r, agent.Agent{WebhookSecret: secret, WebhookEvents: []string{"end-of-call-report"}}, nil)
+	d, s := open(t, r, agent.Agent{WebhookSecret: sealed, WebhookEvents: []string{"end-of-call-report"}}, nil)
 	play(d, s)
 	first, second := r.next(t), r.next(t)
 	if string(first.body) != string(second.body) || first.header.Get("webhook-id") != second.header.Get("webhook-id") {
@@ -290,6 +297,21 @@ func TestWhatCannotBeSent(t *testing.T) {
 		if a.Err == nil || a.Err.Error() != c.want || !a.Final {
 			t.Errorf("%s: %v (final %v)", c.name, a.Err, a.Final)
 		}
+	}
+}
+
+// TestSecretThatIsNotThere_SEC8: nothing is sent unsigned or signed with the words of
+// a placeholder, and it is tried again, for the configuration may be mended.
+func TestSecretThatIsNotThere_SEC8(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	d, _ := open(t, r, agent.Agent{WebhookSecret: "{{secret.hoks}}", WebhookEvents: []string{"call.ended"}}, nil)
+	a := d.attempt(t.Context(), store.Delivery{ID: "1", URL: r.url, Agent: "a-1", Body: []byte("{}"), Event: "call.ended"})
+	if want := "webhook_secret of agent support: nothing for {{secret.hoks}}"; a.Err == nil || a.Err.Error() != want || a.Final {
+		t.Errorf("%v (final %v), want %s", a.Err, a.Final, want)
+	}
+	if len(r.got) > 0 {
+		t.Error("it was sent")
 	}
 }
 

@@ -47,12 +47,15 @@ func TestTable(t *testing.T) {
 		if err != nil || c.Spec().Name != s.Name {
 			t.Fatalf("New(%q) = %v, %v", s.Name, c, err)
 		}
+		if s.Name == "opus" {
+			continue // see opus_test.go
+		}
 		if got, ok := ByPayloadType(s.PayloadType); !ok || got.Name != s.Name {
 			t.Fatalf("payload type %d is %q", s.PayloadType, got.Name)
 		}
-		n := s.Rate / 50
-		if s.Bytes(n) != 160 || s.Samples(160) != n || s.Ticks(n) != 160 {
-			t.Fatalf("%s: 20 ms are %d bytes, %d samples, %d ticks", s.Name, s.Bytes(n), s.Samples(160), s.Ticks(n))
+		n, b := s.Rate/50, make([]byte, 160)
+		if s.Bytes(n) != 160 || s.Samples(b) != n || s.Ticks(n) != 160 {
+			t.Fatalf("%s: 20 ms are %d bytes, %d samples, %d ticks", s.Name, s.Bytes(n), s.Samples(b), s.Ticks(n))
 		}
 	}
 	if s, ok := Lookup("pcma"); !ok || s.PayloadType != 8 {
@@ -170,6 +173,9 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, s := range All() {
+		if s.Name == "opus" {
+			continue // its bytes depend on the processor's arithmetic: see TestOpusSpeech
+		}
 		enc, dec := s.New(), s.New()
 		pcm := voice(s.Rate, s.Rate*2/5)
 		n := s.Rate / 50
@@ -199,6 +205,9 @@ func TestGolden(t *testing.T) {
 func TestCodecsTakeWhatFits(t *testing.T) {
 	t.Parallel()
 	for _, s := range All() {
+		if s.Name == "opus" {
+			continue // it knows whole frames only
+		}
 		c := s.New()
 		if n := c.Encode(make([]byte, 3), make([]int16, 400)); n != 3 {
 			t.Errorf("%s: coded %d bytes into 3", s.Name, n)
@@ -239,10 +248,9 @@ func TestBytes(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	for _, s := range All() {
 		enc, dec := s.New(), s.New()
-		pcm, b := voice(s.Rate, s.Rate/50), make([]byte, 160)
-		enc.Encode(b, pcm)
-		dec.Decode(pcm, b)
-		if n := testing.AllocsPerRun(100, func() { enc.Encode(b, pcm); dec.Decode(pcm, b) }); n != 0 {
+		pcm, b := voice(s.Rate, s.Rate/50), make([]byte, s.Bytes(s.Rate/50))
+		dec.Decode(make([]int16, len(pcm)), b[:enc.Encode(b, pcm)])
+		if n := testing.AllocsPerRun(100, func() { dec.Decode(pcm, b[:enc.Encode(b, pcm)]) }); n != 0 {
 			t.Errorf("%s: %v allocations a frame", s.Name, n)
 		}
 	}
@@ -258,8 +266,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xFA}, 160))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, s := range All() {
-			dst := make([]int16, s.Samples(len(b)))
-			if n := s.New().Decode(dst, b); n != len(dst) {
+			dst := make([]int16, s.Samples(b))
+			if n := s.New().Decode(dst, b); n != len(dst) && s.Name != "opus" {
 				t.Fatalf("%s: %d of %d samples", s.Name, n, len(dst))
 			}
 		}
@@ -271,19 +279,26 @@ func FuzzDecode(f *testing.F) {
 
 func BenchmarkCodec(b *testing.B) {
 	for _, s := range All() {
-		pcm, payload := voice(s.Rate, s.Rate/50), make([]byte, 160)
-		c := s.New()
-		b.Run(s.Name+"/encode", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				c.Encode(payload, pcm)
-			}
-		})
-		b.Run(s.Name+"/decode", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				c.Decode(pcm, payload)
-			}
-		})
+		const frames = 50 // a second: what differs from frame to frame counts as well
+		pcm := voice(s.Rate, s.Rate)
+		n := s.Rate / frames
+		c, payloads := s.New(), make([][]byte, frames)
+		for i := range payloads {
+			payloads[i] = make([]byte, s.Bytes(n))
+			payloads[i] = payloads[i][:c.Encode(payloads[i], pcm[i*n:][:n])]
+		}
+		each := func(name string, f func(frame int)) {
+			b.Run(s.Name+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				i := 0
+				for ; b.Loop(); i++ {
+					f(i % frames)
+				}
+				b.ReportMetric(frames*b.Elapsed().Seconds()*1000/float64(i), "core-ms/call-s")
+			})
+		}
+		room, heard := make([]byte, s.Bytes(n)), make([]int16, n)
+		each("encode", func(i int) { c.Encode(room, pcm[i*n:][:n]) })
+		each("decode", func(i int) { c.Decode(heard, payloads[i]) })
 	}
 }

@@ -86,8 +86,11 @@ const (
 
 // Output is the next piece of the stream.
 type Output struct {
-	Kind    Kind          // Audio, Noise, Lost, Pause or Idle
-	Payload []byte        // of Audio and Noise; valid until the next Put
+	Kind Kind // Audio, Noise, Lost, Pause or Idle
+	// Payload is that of Audio and Noise; of Lost that of the packet right
+	// behind, where it is there: it may have a copy of what is lost. It is valid
+	// until the next Put.
+	Payload []byte
 	Dur     uint32        // ticks; 0 for Noise, which lasts by the outputs after it
 	At      time.Duration // arrival of the packet; 0 where none came
 }

@@ -45,7 +45,11 @@ func (b *Buffer) Next(now time.Duration, want uint32, quiet bool) Output {
 			}
 			n := uint32(min(gap, int64(want))) //nolint:gosec // at most want
 			b.next += int64(n)
-			return Output{Kind: kind, Dur: n}
+			o := Output{Kind: kind, Dur: n}
+			if kind == Lost && int64(n) == gap {
+				o.Payload = b.payload(sl)
+			}
+			return o
 		}
 		b.take(sl)
 		b.silent = false

@@ -5,7 +5,8 @@
 // into a ring and return, and what finds the ring full is dropped and counted.
 // The file is a valid one at any time, also of a process that is killed: its
 // header is brought up to date every two seconds. When writing fails the
-// recording is over, which is told once, and the call goes on.
+// recording is over, which is told once, and the call goes on. Who listens in to
+// a call gets the same sound as it comes, without a file (Stream).
 package record
 
 import (
@@ -24,8 +25,11 @@ const (
 	patchEvery = 2 * time.Second        // of sound between two updates of the header
 	lag        = 200 * time.Millisecond // how long one side waits for the other
 	longestGap = 15 * time.Minute       // of silence that is written; what comes after more is dropped
-	block      = 512                    // samples of a side written at a time
+	streamGap  = time.Second            // of silence in a stream where neither side told anything; more is left out
 )
+
+// Block is how many samples of each side one write has at most.
+const Block = 512
 
 // Recorder records one call. Caller and Agent belong to the media plane, each
 // to one goroutine; Close may be called by any.
@@ -40,13 +44,14 @@ type Recorder struct {
 	wg            sync.WaitGroup
 	failed        chan error // 1: the one failure there can be
 
-	w       io.WriteSeeker // what follows belongs to run, and to Close after it
+	w       io.Writer // what follows belongs to run, and to Close after it
+	file    io.Seeker // w, where it is a file; nil: a stream
 	started bool
 	base    int64 // position of the file's first sample
 	at      int64 // position of the next sample to write
 	patched int64 // position the header tells of
-	pcm     [2 * block]int16
-	buf     [4 * block]byte
+	pcm     [2 * Block]int16
+	buf     [4 * Block]byte
 	err     error
 }
 
@@ -69,14 +74,28 @@ func New(w io.WriteSeeker, rate int) (*Recorder, error) {
 	if _, err := w.Write(header(rate, 2, 0)); err != nil {
 		return nil, fmt.Errorf("record: begin file: %w", err)
 	}
+	return begin(w, w, rate), nil
+}
+
+// Stream is New without a file: w gets the samples alone, the caller's and the
+// agent's in turn, 16 bits each in little-endian order. They come when both sides
+// have told them, at most 0.4 s late.
+func Stream(w io.Writer, rate int) (*Recorder, error) {
+	if err := checkFormat(rate, 2); err != nil {
+		return nil, err
+	}
+	return begin(w, nil, rate), nil
+}
+
+func begin(w io.Writer, file io.Seeker, rate int) *Recorder {
 	frame := max(audio.Samples(audio.FrameTime, rate), 1)
 	slots := max(ringBytes/(2*2*frame), 16)
 	r := &Recorder{
 		caller: newTap(slots, frame), agent: newTap(slots, frame),
-		rate: rate, w: w, stop: make(chan struct{}), failed: make(chan error, 1),
+		rate: rate, w: w, file: file, stop: make(chan struct{}), failed: make(chan error, 1),
 	}
 	r.wg.Go(r.run)
-	return r, nil
+	return r
 }
 
 // Caller records a frame of the caller. A frame that was lost is silence.

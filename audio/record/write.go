@@ -16,7 +16,7 @@ func (r *Recorder) flush(last bool) error {
 	caller, isCaller := r.caller.end()
 	agent, isAgent := r.agent.end()
 	if isCaller || isAgent {
-		r.begin()
+		r.first()
 		newest := max(caller, agent)
 		if !isCaller {
 			newest = agent
@@ -42,8 +42,8 @@ func (r *Recorder) flush(last bool) error {
 	return nil
 }
 
-// begin lets the file start with the first sound of either side.
-func (r *Recorder) begin() {
+// first lets the file start with the first sound of either side.
+func (r *Recorder) first() {
 	if r.started {
 		return
 	}
@@ -59,8 +59,11 @@ func (r *Recorder) begin() {
 // writeUntil writes both sides up to a position.
 func (r *Recorder) writeUntil(until int64) error {
 	for r.at < until {
-		n := int(min(until-r.at, block))
-		if 4*(r.at-r.base+int64(n)) > maxData {
+		if r.file == nil && r.skip(until) {
+			continue
+		}
+		n := int(min(until-r.at, Block))
+		if r.file != nil && 4*(r.at-r.base+int64(n)) > maxData {
 			return errFull
 		}
 		clear(r.pcm[:2*n])
@@ -76,6 +79,22 @@ func (r *Recorder) writeUntil(until int64) error {
 		r.at += int64(n)
 	}
 	return nil
+}
+
+// skip leaves silence out of a stream that nobody told of: it would come all at
+// once, long after it was.
+func (r *Recorder) skip(until int64) (skipped bool) {
+	next := until
+	for _, t := range []*tap{r.caller, r.agent} {
+		if at, _, ok := t.oldest(); ok {
+			next = min(next, at)
+		}
+	}
+	if next-r.at <= int64(audio.Samples(streamGap, r.rate)) {
+		return false
+	}
+	r.at = next
+	return true
 }
 
 // side puts what a tap holds of the next n samples into its channel. What
@@ -103,6 +122,9 @@ func (r *Recorder) side(t *tap, channel, n int) {
 
 // patch brings the header up to date.
 func (r *Recorder) patch() error {
+	if r.file == nil {
+		return nil
+	}
 	for _, f := range [...]struct {
 		at    int64
 		value uint32
@@ -110,14 +132,14 @@ func (r *Recorder) patch() error {
 		{4, uint32(4*(r.at-r.base)) + headerSize - 8},
 		{40, uint32(4 * (r.at - r.base))},
 	} {
-		if _, err := r.w.Seek(f.at, io.SeekStart); err != nil {
+		if _, err := r.file.Seek(f.at, io.SeekStart); err != nil {
 			return fmt.Errorf("record: seek in file: %w", err)
 		}
 		if _, err := r.w.Write(binary.LittleEndian.AppendUint32(nil, f.value)); err != nil {
 			return fmt.Errorf("record: write header: %w", err)
 		}
 	}
-	if _, err := r.w.Seek(0, io.SeekEnd); err != nil {
+	if _, err := r.file.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("record: seek in file: %w", err)
 	}
 	r.patched = r.at

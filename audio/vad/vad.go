@@ -77,7 +77,6 @@ type Detector struct {
 	speaking bool
 	maybe    bool          // a voice may have begun: 3 frames of 4 were loud
 	told     bool          // the last one's Start was told
-	early    bool          // it began before an echo was known
 	loud     uint8         // the last frames, the newest in bit 0
 	recent   [onsetOf]span // of the last frames, the newest first; those not loud are stale
 
@@ -119,7 +118,7 @@ func (d *Detector) Push(f audio.Frame) (Edge, bool) {
 	n := d.since()
 	d.now += audio.FrameTime
 	d.loud = d.loud << 1 & (1<<onsetOf - 1)
-	if d.early && d.echo.hold > 0 && d.unmask(n) {
+	if d.echo.hold > 0 && d.unmask(n) {
 		return Edge{Kind: End, At: d.voice.last, SNR: d.snr(), Echo: true}, true
 	}
 	if loud {
@@ -137,7 +136,7 @@ func (d *Detector) sound(s span) (Edge, bool) {
 	} else if bits.OnesCount8(d.loud) >= onset {
 		oldest := d.recent[bits.Len8(d.loud)-1]
 		d.voice.first, d.voice.from = oldest.first, oldest.from
-		d.maybe, d.told, d.early, d.power = true, false, d.echo.hold == 0, d.level
+		d.maybe, d.told, d.power = true, false, d.level
 	}
 	// A burst that touches k quarters is sure to last longer than k-2.
 	if d.speaking || !d.maybe || d.voice.to-d.voice.from-2*quarter < minVoice {
@@ -176,7 +175,7 @@ func (d *Detector) unmask(n int) bool {
 		return false
 	}
 	told := d.told
-	d.speaking, d.maybe, d.told, d.early, d.loud = false, false, false, false, 0
+	d.speaking, d.maybe, d.told, d.loud = false, false, false, 0
 	return told
 }
 

@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}()
 	var c cli
 	parser, err := kong.New(&c, kong.Name("callprobe"), kong.Description(about),
-		kong.Vars{"version": version, "codecs": "PCMU,PCMA,G722"},
+		kong.Vars{"version": version, "codecs": "PCMU,PCMA,G722,opus"},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }))
 	if err != nil {
 		panic(err) // the table above is wrong

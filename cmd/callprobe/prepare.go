@@ -81,11 +81,11 @@ func (c *cli) override(s *scenario.Scenario) error {
 		s.From = "callprobe"
 	}
 	switch strings.ToUpper(s.Codec) {
-	case "", "PCMU", "PCMA", "G722":
+	case "", "PCMU", "PCMA", "G722", "opus":
 		s.Codec = strings.ToUpper(s.Codec)
 		return nil
 	}
-	return fmt.Errorf("%s: no codec %q; write PCMU, PCMA or G722", s.File, s.Codec)
+	return fmt.Errorf("%s: no codec %q; write PCMU, PCMA, G722 or opus", s.File, s.Codec)
 }
 
 // speech makes the voice and the recogniser that the scenario needs.

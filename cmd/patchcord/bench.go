@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -17,12 +18,12 @@ import (
 
 // benchCmd loads an engine with calls and measures it from the wire.
 type benchCmd struct {
-	Calls     int           `help:"How many calls; by profile 100, 20 or 2000." placeholder:"N"`
-	Profile   string        `help:"null, real or churn." enum:"null,real,churn" default:"null" placeholder:"NAME"`
+	Calls     int           `help:"How many calls; by profile 100, 20, 2000 or 40." placeholder:"N"`
+	Profile   string        `help:"null, real, churn or overload." enum:"null,real,churn,overload" default:"null" placeholder:"NAME"`
 	Duration  time.Duration `help:"How long figures are taken." default:"20s" placeholder:"TIME"`
 	Warmup    time.Duration `help:"How long all calls are up before." default:"3s" placeholder:"TIME"`
 	Rate      float64       `help:"Calls begun per second." default:"18" placeholder:"R"`
-	Each      time.Duration `help:"How long a call of the churn profile lasts." default:"3s" placeholder:"TIME"`
+	Each      time.Duration `help:"How long a call lasts of the profiles churn, 3s, and overload, 10s." placeholder:"TIME"`
 	Settle    time.Duration `help:"To be back at the baseline; by profile 5s or 70s." placeholder:"TIME"`
 	Recording bool          `help:"Record the calls."`
 	Providers string        `help:"What recogniser, model and voice take, ms: null or A,B,C." placeholder:"LIST"`
@@ -49,7 +50,8 @@ line is JSON. It fails when a call does.
 
 Profiles: null has providers that take no time, real those that take what real
 ones do, churn many short calls. The callers speak, are answered, and interrupt
-every third answer.
+every third answer. overload lets the engine take --calls at a time and offers
+it that many, twice and ten times as many.
 
 The machine should do nothing else: "callers_late_ms" is how late the callers'
 own packets left, milliseconds that are not the engine's.
@@ -62,7 +64,8 @@ Examples:
   patchcord bench --providers 120,300,120 --calls 50
   patchcord bench --table
   patchcord bench --profile real --duration 60s
-  patchcord bench --profile churn --calls 2000 --json`
+  patchcord bench --profile churn --calls 2000 --json
+  patchcord bench --profile overload --calls 40`
 }
 
 // delays are what the providers take, and what the engine is not blamed for.
@@ -74,13 +77,15 @@ type delays struct {
 // benchProfile is what a profile sets where no flag does.
 type benchProfile struct {
 	calls  int
+	each   time.Duration
 	settle time.Duration
 	delays
 }
 
 var benchProfiles = map[string]benchProfile{
-	"null":  {calls: 100, settle: 5 * time.Second},
-	"churn": {calls: 2000, settle: 70 * time.Second},
+	"null":     {calls: 100, settle: 5 * time.Second},
+	"churn":    {calls: 2000, each: 3 * time.Second, settle: 70 * time.Second},
+	"overload": {calls: 40, each: 10 * time.Second, settle: 5 * time.Second},
 	"real": {calls: 20, settle: 5 * time.Second, delays: delays{
 		STTFinal: 300 * time.Millisecond, LLMFirst: 200 * time.Millisecond, LLMWord: 10 * time.Millisecond,
 		TTSFirst: 150 * time.Millisecond, TTSSpeed: 8,
@@ -94,6 +99,9 @@ func (c *benchCmd) settle() (delays, error) {
 	if c.Calls == 0 {
 		c.Calls = p.calls
 	}
+	if c.Each == 0 {
+		c.Each = p.each
+	}
 	if c.Settle == 0 {
 		c.Settle = p.settle
 	}
@@ -106,7 +114,7 @@ func (c *benchCmd) settle() (delays, error) {
 	if c.Rate <= 0 || c.Rate > 20 {
 		return d, usagef("--rate %v: want up to 20: telephony/sip takes no more calls per second of one source", c.Rate)
 	}
-	if c.Duration < time.Second || c.Warmup < 0 || c.Each < time.Second {
+	if c.Duration < time.Second || c.Warmup < 0 || c.Each != 0 && c.Each < time.Second {
 		return d, usagef("--duration and --each are at least 1s, --warmup is no less than 0")
 	}
 	for _, o := range []struct {
@@ -154,7 +162,10 @@ func (c *benchCmd) Run(ctx context.Context, out *output) error {
 	if c.Table {
 		return c.table(ctx, out)
 	}
-	r, b, err := c.once(ctx, out)
+	if c.Profile == "overload" {
+		return c.overload(ctx, out)
+	}
+	r, b, err := c.once(ctx, out, 0)
 	if err != nil {
 		return err
 	}
@@ -180,8 +191,8 @@ func (b *bench) failed(r *benchResult) error {
 	return errFaults
 }
 
-// once is one run.
-func (c *benchCmd) once(ctx context.Context, out *output) (*benchResult, *bench, error) {
+// once is one run; part is of the overload profile.
+func (c *benchCmd) once(ctx context.Context, out *output, part float64) (*benchResult, *bench, error) {
 	d, err := c.settle()
 	if err != nil {
 		return nil, nil, err
@@ -191,7 +202,7 @@ func (c *benchCmd) once(ctx context.Context, out *output) (*benchResult, *bench,
 		return nil, nil, fmt.Errorf("bench: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a folder of our own under the system's temporary one
-	b := &bench{benchCmd: *c, wait: d, dir: dir, out: out, decisions: newDecisions()}
+	b := &bench{benchCmd: *c, part: part, wait: d, dir: dir, out: out, decisions: newDecisions()}
 	if err := b.run(ctx); err != nil {
 		return nil, nil, fmt.Errorf("bench: %w", err)
 	}
@@ -201,6 +212,10 @@ func (c *benchCmd) once(ctx context.Context, out *output) (*benchResult, *bench,
 // bench is the command at work.
 type bench struct {
 	benchCmd
+	part float64  // of the overload profile: calls offered, of capacity
+	back comeback // of it, and the call behind it
+	next *load.Report
+
 	wait      delays
 	dir       string
 	out       *output
@@ -246,13 +261,27 @@ func (b *bench) measure(ctx context.Context, n *node) error {
 		return err
 	}
 	b.idle = usageNow().since(before)
-	b.say("calling %s %d times", n.sip.Addrs()[0], b.Calls)
+	to, err := netip.ParseAddrPort(n.sip.Addrs()[0].String())
+	if err != nil {
+		return err
+	}
+	cfg := b.crowd(to)
+	b.say("calling %s %d times", to, cfg.Calls)
 	watch, unwatch := context.WithCancel(ctx)
 	b.meter.start(watch)
-	var err error
-	b.report, err = b.callers(ctx, n.sip.Addrs()[0].String(), b.phase)
+	b.report, err = b.callers(ctx, cfg, func(p load.Phase) {
+		b.phase(p)
+		if p == load.End && b.part > 0 {
+			b.back.start(watch, func() bool { return n.media.Load().OverrunP99 > lateTicks })
+		}
+	})
+	if err == nil && b.part > 0 {
+		cfg.Calls, cfg.Ramp, cfg.Sources, cfg.Each = 1, 0, 1, 3*time.Second
+		b.next, err = b.callers(ctx, cfg, func(load.Phase) {})
+	}
 	unwatch()
 	b.meter.wait()
+	b.back.wg.Wait()
 	if err != nil {
 		return err
 	}
@@ -277,7 +306,7 @@ func (b *bench) phase(p load.Phase) {
 		b.end = usageNow()
 		b.meter.hold()
 		b.profile(false)
-		if b.Profile != "churn" {
+		if b.Profile != "churn" && b.part == 0 {
 			b.sayGoodbye()
 		}
 	}

@@ -44,20 +44,24 @@ func (benchCallersCmd) Run(ctx context.Context, out *output) error {
 	return enc.Encode(callerNews{Report: r})
 }
 
-// callers runs them and hands on their phases.
-func (b *bench) callers(ctx context.Context, to string, phase func(load.Phase)) (*load.Report, error) {
-	addr, err := netip.ParseAddrPort(to)
-	if err != nil {
-		return nil, err
-	}
+// crowd is what the callers do.
+func (b *bench) crowd(to netip.AddrPort) load.Config {
 	cfg := load.Config{
-		To: addr, User: benchAgent, Calls: b.Calls, Rate: b.Rate, Alone: 3 * time.Second, Warmup: b.Warmup,
+		To: to, User: benchAgent, Calls: b.Calls, Rate: b.Rate, Alone: 3 * time.Second, Warmup: b.Warmup,
 		Window: b.Duration, Goodbye: 15 * time.Second, Talk: load.Talk{Barge: 3},
 	}
-	if b.Profile == "churn" {
+	switch b.Profile {
+	case "churn":
 		cfg.Alone, cfg.Each, cfg.Goodbye = 0, b.Each, 0
 		cfg.Talk = load.Talk{Say: 500 * time.Millisecond, Wait: 300 * time.Millisecond}
+	case "overload":
+		cfg = b.flood(cfg)
 	}
+	return cfg
+}
+
+// callers runs them and hands on their phases.
+func (b *bench) callers(ctx context.Context, cfg load.Config, phase func(load.Phase)) (*load.Report, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err

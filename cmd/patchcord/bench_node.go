@@ -48,7 +48,7 @@ func (b *bench) open(ctx context.Context) (*node, error) {
 		speed = -1 // all at once
 	}
 	text := fmt.Sprintf(benchConfig, filepath.Join(b.dir, "bench.db"), filepath.Join(b.dir, "recordings"), b.Recording,
-		w.LLMFirst, w.LLMWord, benchText, atLeast(w.STTFinal), atLeast(w.TTSFirst), speed, b.Calls+100,
+		w.LLMFirst, w.LLMWord, benchText, atLeast(w.STTFinal), atLeast(w.TTSFirst), speed, b.room(),
 		w.STTFinal == 0, b.Events)
 	path := filepath.Join(b.dir, "patchcord.yaml")
 	if err := os.Mkdir(filepath.Join(b.dir, "agents"), 0o700); err != nil {
@@ -70,6 +70,15 @@ func (b *bench) open(ctx context.Context) (*node, error) {
 		return nil, err
 	}
 	return openNode(ctx, cfg, log, nodeOptions{journal: b.decisions, version: version})
+}
+
+// room is how many calls the engine takes: those that are placed, and none more
+// where it is to refuse some.
+func (b *bench) room() int {
+	if b.part > 0 {
+		return b.Calls
+	}
+	return b.Calls + 100
 }
 
 // atLeast is a wait as the null providers take it: zero is their default.

@@ -23,7 +23,7 @@ func (c *benchCmd) table(ctx context.Context, out *output) error {
 		for _, n := range benchTable.calls {
 			one := *c
 			one.Profile, one.Providers, one.Calls = "null", p, n
-			r, b, err := one.once(ctx, out)
+			r, b, err := one.once(ctx, out, 0)
 			if err != nil {
 				return err
 			}

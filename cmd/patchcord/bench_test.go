@@ -19,8 +19,9 @@ func TestBenchProfiles(t *testing.T) {
 	}{
 		"null": {100, 0, 200 * time.Millisecond},
 		// 200 ms to the first word, three more to the first clause, 150 ms to its sound.
-		"real":  {20, 380 * time.Millisecond, 300 * time.Millisecond},
-		"churn": {2000, 0, 200 * time.Millisecond},
+		"real":     {20, 380 * time.Millisecond, 300 * time.Millisecond},
+		"churn":    {2000, 0, 200 * time.Millisecond},
+		"overload": {40, 0, 200 * time.Millisecond},
 	} {
 		c := benchCmd{
 			Profile: name, Rate: 18, Duration: time.Second, Each: time.Second,

@@ -19,8 +19,11 @@ type callCmd struct {
 	Number  string            `arg:"" help:"Who is called: E.164, or a SIP URI."`
 	Agent   string            `required:"" help:"Who speaks." placeholder:"ID"`
 	From    string            `help:"Caller ID; the trunk's where none is given." placeholder:"NUMBER"`
+	Anon    bool              `name:"anonymous" help:"The callee shall not see the caller ID."`
 	Trunk   string            `help:"The carrier's account." placeholder:"NAME"`
 	Var     map[string]string `help:"A variable for prompt and tools, repeatable." mapsep:"none" placeholder:"NAME=VALUE"`
+	Header  map[string]string `help:"An X- header of the call, repeatable." mapsep:"none" placeholder:"NAME=VALUE"`
+	AMD     *bool             `name:"amd" negatable:"" help:"Tell who answers; else as the agent has it."`
 	Ring    time.Duration     `name:"ring-timeout" help:"Give up after this time." default:"60s" placeholder:"TIME"`
 	JSON    bool              `name:"json" help:"The result as one JSON object, no transcript."`
 	Verbose bool              `short:"v" help:"Signalling and where the time of each turn went, too."`
@@ -32,7 +35,7 @@ func (callCmd) Help() string {
 the call. What may be dialled is the engine's choice: dialing.allow.
 
 Example:
-  patchcord call +4930123456 --agent support --var name=Ada`
+  patchcord call +4930123456 --agent support --var name=Ada --amd`
 }
 
 // callResult is the JSON of a call that is over.
@@ -60,8 +63,17 @@ func (c *callCmd) Run(ctx context.Context, out *output) error {
 			body[key] = v
 		}
 	}
+	if c.Anon {
+		body["anonymous"] = true
+	}
 	if len(c.Var) > 0 {
 		body["variables"] = c.Var
+	}
+	if len(c.Header) > 0 {
+		body["headers"] = c.Header
+	}
+	if c.AMD != nil {
+		body["amd"] = *c.AMD
 	}
 	var dialed struct {
 		ID string `json:"id"`

@@ -39,7 +39,11 @@ type apiError struct {
 	status  int
 	code    string
 	message string
+	faults  []apiFault // each thing wrong with what was sent
 }
+
+// apiFault is one thing wrong, and where: "body.hours".
+type apiFault struct{ Param, Message string }
 
 func (e *apiError) Error() string {
 	if e.message == "" {
@@ -51,18 +55,28 @@ func (e *apiError) Error() string {
 // raw is a body that is sent as it is.
 type raw []byte
 
+// streamed is a body that is read while it is sent.
+type streamed struct {
+	io.Reader
+	kind string // media type
+}
+
 // send makes a request; an answer that is an error is an *apiError.
 func (c *client) send(ctx context.Context, method, path string, body any, header http.Header) (*http.Response, error) {
 	var r io.Reader
 	kind := "application/json"
-	if b, ok := body.(raw); ok {
+	switch b := body.(type) {
+	case nil:
+	case raw:
 		r, kind = bytes.NewReader(b), "application/octet-stream"
-	} else if body != nil {
-		b, err := json.Marshal(body)
+	case streamed:
+		r, kind = b.Reader, b.kind
+	default:
+		text, err := json.Marshal(body)
 		if err != nil {
 			return nil, err
 		}
-		r = bytes.NewReader(b)
+		r = bytes.NewReader(text)
 	}
 	ref, err := c.base.Parse(strings.TrimSuffix(c.base.Path, "/") + path)
 	if err != nil {
@@ -95,12 +109,26 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 	defer res.Body.Close() //nolint:errcheck // read only
 	e := &apiError{status: res.StatusCode}
 	var p struct {
-		Error struct{ Code, Message string } `json:"error"`
+		Error  struct{ Code, Message string } `json:"error"`
+		Errors []apiFault                     `json:"errors"`
 	}
 	if text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20)); err == nil && json.Unmarshal(text, &p) == nil {
-		e.code, e.message = p.Error.Code, p.Error.Message
+		e.code, e.message, e.faults = p.Error.Code, p.Error.Message, p.Errors
 	}
 	return nil, e
+}
+
+// get asks and reads the answer into dst.
+func (c *client) get(ctx context.Context, path string, dst any) error {
+	res, err := c.send(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // read only
+	if err := json.NewDecoder(res.Body).Decode(dst); err != nil {
+		return fmt.Errorf("read the engine's answer: %w", err)
+	}
+	return nil
 }
 
 // post sends a request and reads its answer into dst, if any.

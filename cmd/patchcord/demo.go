@@ -31,6 +31,7 @@ var demoFiles embed.FS
 // demoCmd plays one real call on loopback: SIP, RTP, two local voices, local
 // recognisers on both sides, and a customer's system over HTTP.
 type demoCmd struct {
+	Talk     bool   `help:"Talk to the agent yourself: serves a browser phone and prints its address."`
 	Scenario string `help:"What the caller does, instead of the demo's own." type:"existingfile" placeholder:"FILE"`
 	Agents   string `help:"Folder with agents, rules and phrases." type:"existingdir" placeholder:"DIR"`
 	Out      string `help:"Folder for the recording and the log." default:"recordings" placeholder:"DIR"`
@@ -47,6 +48,7 @@ another order number reaches the shop than the one spoken, or when fewer than
 
 Example:
   patchcord demo
+  patchcord demo --talk
   patchcord demo --llm-url http://127.0.0.1:11434/v1 --llm-model llama3.2`
 }
 
@@ -69,6 +71,9 @@ func (c *demoCmd) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer d.close()
+	if d.Talk {
+		return d.talk(ctx)
+	}
 	report, rec, err := d.call(ctx)
 	if err != nil {
 		return err
@@ -119,6 +124,9 @@ func (d *demo) prepare() (err error) {
 // environment fills the placeholders of the demo's configuration.
 func (d *demo) environment() error {
 	vars := map[string]string{"DEMO_DIR": d.dir, "DEMO_ENDPOINT": d.shop.url, "DEMO_LLM_MODEL": d.LLMModel}
+	if d.Talk {
+		vars["DEMO_WEBRTC"] = "udp://127.0.0.1:0"
+	}
 	if d.LLMURL != "" {
 		vars["DEMO_LLM"], vars["DEMO_LLM_URL"] = "main", d.LLMURL
 	} else if os.Getenv("OPENAI_API_KEY") != "" {

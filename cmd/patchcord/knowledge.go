@@ -45,15 +45,7 @@ func (f *knowledgeFlags) get(ctx context.Context, path string, dst any) error {
 	if err != nil {
 		return err
 	}
-	res, err := c.send(ctx, http.MethodGet, path, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close() //nolint:errcheck // read only
-	if err := json.NewDecoder(res.Body).Decode(dst); err != nil {
-		return fmt.Errorf("read the engine's answer: %w", err)
-	}
-	return nil
+	return c.get(ctx, path, dst)
 }
 
 // knownDocument is a document as the engine shows it.
@@ -142,18 +134,27 @@ func (c *knowledgeAddCmd) Run(ctx context.Context, out *output) error {
 }
 
 func (c *knowledgeAddCmd) add(ctx context.Context, cl *client, file string) (d knownDocument, err error) {
-	info, err := os.Stat(file)
+	data, err := readDocument(file)
 	if err != nil {
-		return d, errors.Unwrap(err)
-	}
-	if info.Size() > knowledge.MaxFile {
-		return d, fmt.Errorf("%d MB, %d are the most: cut it into parts", info.Size()>>20, knowledge.MaxFile>>20)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return d, errors.Unwrap(err)
+		return d, err
 	}
 	return d, cl.post(ctx, c.path("?name="+url.QueryEscape(filepath.Base(file))), raw(data), &d, nil)
+}
+
+// readDocument reads a file that is no larger than a document may be.
+func readDocument(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	if info.Size() > knowledge.MaxFile {
+		return nil, fmt.Errorf("%d MB, %d are the most: cut it into parts", info.Size()>>20, knowledge.MaxFile>>20)
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // named on the command line
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	return data, nil
 }
 
 // documentFiles are the files that are named, and those of the folders named.

@@ -104,13 +104,3 @@ func TestDocumentsAreAddedSearchedAndDeleted(t *testing.T) {
 		t.Errorf("no such agent: %+v", r)
 	}
 }
-
-// The reader's program tells what is wrong with a file in one line and leaves
-// with 1.
-func TestADocumentIsReadFromTheStandardInput(t *testing.T) {
-	t.Parallel()
-	r := runCommand(t, "", "read-document", "xls")
-	if r.code != 1 || !strings.Contains(r.err, "empty") {
-		t.Errorf("got %+v", r)
-	}
-}

@@ -1,7 +1,8 @@
 // Command patchcord is the whole of Patchcord: it answers and places calls
 // (serve), shows what it can do (demo), checks configuration (validate), places
-// one call (call), keeps the library of tools (tools), shows what happened (tail), decides a recorded call again
-// (replay) and measures itself (bench).
+// one call (call) or those of a list (campaign, dnc), keeps the library of tools
+// (tools) and documents (knowledge), shows what happened (tail), decides a
+// recorded call again (replay) and measures itself (bench).
 //
 // Results go to standard output, everything else to standard error. It exits
 // with 0 when all went well, 1 when something failed, 2 when it was called the
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // where callees are: the machine may know no time zones
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -43,6 +45,8 @@ type commands struct {
 	Replay   replayCmd   `cmd:"" help:"Decide recorded calls again and compare."`
 	Bench    benchCmd    `cmd:"" help:"Measure the engine under load, from its wire."`
 
+	Campaign  campaignCmd  `cmd:"" help:"Call lists of people: create, import, start, watch, export."`
+	DNC       dncCmd       `cmd:"" name:"dnc" help:"Numbers that are not to be called."`
 	Knowledge knowledgeCmd `cmd:"" help:"Add, list, search and delete the documents of agents."`
 
 	BenchCallers benchCallersCmd `cmd:"" hidden:""`

@@ -10,18 +10,25 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/api"
 	"github.com/patchcord/patchcord/api/delivery"
+	"github.com/patchcord/patchcord/audio/record/archive"
+	"github.com/patchcord/patchcord/cluster"
 	"github.com/patchcord/patchcord/configs"
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/dialer"
 	"github.com/patchcord/patchcord/telephony/rtp"
 	"github.com/patchcord/patchcord/telephony/sip"
+	"github.com/patchcord/patchcord/telephony/trunk"
+	"github.com/patchcord/patchcord/telephony/webrtc"
+	"github.com/patchcord/patchcord/telephony/wsmedia"
 	"github.com/patchcord/patchcord/tools"
 	"github.com/patchcord/patchcord/tools/knowledge"
 	"github.com/patchcord/patchcord/tools/wire"
@@ -39,14 +46,24 @@ type node struct {
 	speech    *providers
 	engine    *engine.Engine
 	media     *rtp.Media
+	admission *admission
 	sip       *sip.UserAgent
+	web       *webrtc.Gateway // nil: no calls come from browsers
+	streams   *wsmedia.Server // calls of carriers that bring them over WebSockets
+	streamed  trunk.Capacity  // of their trunks
 	api       *api.Server
 	metrics   *api.Metrics
 	hooks     *delivery.Deliveries
+	archive   *archive.Archive // nil: recordings stay where they are made
 	http      net.Listener
 	stop      []func() // in the order of opening
 
 	callbacks *tools.Callbacks // results that endpoints bring later
+	campaigns *dialer.Runner   // nil: this process calls no lists
+	cluster   *cluster.Node
+	calls     *cluster.Calls // of all nodes
+	news      func(dialer.News)
+	draining  atomic.Bool
 }
 
 // nodeOptions are what a command adds to the configuration.
@@ -70,8 +87,9 @@ func collectEarly() {
 
 // openNode makes everything and starts nothing: the first fault ends it.
 func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeOptions) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, changed: newChanged(), callbacks: tools.NewCallbacks(), metrics: api.NewMetrics()}
+	n := &node{cfg: cfg, log: log, changed: newChanged(), metrics: api.NewMetrics()}
 	collectEarly()
+	limitMemory(log)
 	defer func() {
 		if err != nil {
 			n.close()
@@ -87,6 +105,9 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 			log.Warn("store: close", zap.Error(err))
 		}
 	})
+	if err = n.openCluster(o.version); err != nil {
+		return nil, err
+	}
 	if err = n.openKnowledge(o.reader); err != nil {
 		return nil, err
 	}
@@ -113,7 +134,17 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 
 	hub := api.NewHub()
 	dial := &dialling{}
-	js := journals{n.store, n.events, hub, n.hooks, n.metrics}
+	day := dialer.NewDay(cfg.Dialing.PerDay, func(ctx context.Context, since time.Time) (int, error) {
+		return n.store.CountCalls(ctx, store.Filter{Direction: telephony.Outbound, Since: since})
+	})
+	recordings, err := n.openRecordings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	js := journals{n.store, n.events, hub, n.hooks, n.metrics, n.cluster}
+	if n.archive != nil {
+		js = append(js, archived{n.archive})
+	}
 	if o.journal != nil {
 		js = append(js, o.journal)
 	}
@@ -129,20 +160,29 @@ func openNode(ctx context.Context, cfg *configs.Config, log *zap.Logger, o nodeO
 			MayDial:   cfg.Gate().Check, Servers: servers, Log: log,
 			Callbacks: n.callbacks,
 		},
-		TransfersPerCall: cfg.Dialing.PerCall,
-		MaxCalls:         cfg.Limits.MaxCalls, JournalDir: cfg.Log.Journal, Log: log,
-	}
-	if cfg.Recording.Enabled {
-		ec.RecordingDir = cfg.Recording.Dir
+		TransfersPerCall: cfg.Dialing.PerCall, Claim: day.Take, Unclaim: day.Return, DoNotCall: n.doNotCall,
+		MaxCalls: maxCalls(cfg.Limits.MaxCalls, log), Reserved: cfg.Limits.Reserved,
+		JournalDir: cfg.Log.Journal, RecordingDir: recordings, Log: log,
 	}
 	if n.engine, err = engine.New(ec); err != nil {
 		return nil, err
 	}
-	if err = n.openTelephony(); err != nil {
+	if err = n.openTelephony(day); err != nil {
 		return nil, err
 	}
 	dial.Dialer = n.sip
+	n.news = func(what dialer.News) {
+		hub.News(what)
+		n.metrics.News(what)
+		n.events.Event(api.EventOf(what))
+	}
+	if err = n.openCampaigns(day); err != nil {
+		return nil, err
+	}
 	n.gauges()
+	if err = n.joinCalls(hub); err != nil {
+		return nil, err
+	}
 	if err = n.openAPI(hub, ec.Tools, o.version); err != nil {
 		return nil, err
 	}
@@ -170,7 +210,10 @@ func (n *node) openKnowledge(reader []string) error {
 	if err != nil {
 		return err
 	}
-	kc := knowledge.Config{Store: n.store, Embedder: e, Reader: reader, Refresh: n.shared(shareWait), Log: n.log}
+	kc := knowledge.Config{
+		Store: n.store, Embedder: e, Reader: reader, Refresh: n.shared(shareWait), Log: n.log,
+		Changed: func() { n.cluster.Changed(changedDocuments) },
+	}
 	if n.books, err = knowledge.New(kc); err != nil {
 		return err
 	}
@@ -179,18 +222,26 @@ func (n *node) openKnowledge(reader []string) error {
 }
 
 func storeConfig(cfg *configs.Config, log *zap.Logger) store.Config {
-	return store.Config{URL: cfg.Store.URL, Node: cfg.Cluster.Node, Key: cfg.Store.Key, Log: log}
+	return store.Config{
+		URL: cfg.Store.URL, Node: cfg.Cluster.Node, Key: cfg.Store.Key, Log: log,
+		Spool: ownFile(cfg, cfg.Store.Spool, ".spool"), SpoolMay: cfg.Store.Spool == "",
+	}
 }
 
 // dialling is the engine's way out, set once telephony is there.
 type dialling struct{ telephony.Dialer }
 
-func (n *node) openTelephony() error {
+func (n *node) openTelephony(day *dialer.Day) error {
 	first, last, err := n.cfg.RTP.Range()
 	if err != nil {
 		return err
 	}
 	if n.media, err = rtp.New(rtp.Config{PortMin: first, PortMax: last, Log: n.log}); err != nil {
+		return err
+	}
+	n.admission = newAdmission(n.engine, n.media, n.cfg.Limits, n.log)
+	dialogs, err := n.openDialogs()
+	if err != nil {
 		return err
 	}
 	unknown := sip.DropUnknown
@@ -199,60 +250,30 @@ func (n *node) openTelephony() error {
 	}
 	n.sip, err = sip.New(sip.Config{
 		Listen: n.cfg.SIP.Listen, PublicIP: n.cfg.SIP.PublicIP, Trunks: n.directory.Table(), Media: n.media,
-		Handler: n.engine,
-		Log:     n.log, UnknownSource: unknown, Accept: n.accept(),
+		Handler: n.engine, Cert: n.cfg.Path(n.cfg.SIP.TLS.Cert), Key: n.cfg.Path(n.cfg.SIP.TLS.Key),
+		Log: n.log, UnknownSource: unknown, Admit: n.admission.admit, Leave: n.engine.Leave, Accept: n.accept,
+		MayDial: n.cfg.Gate().Check,
+		Dialogs: dialogs, Claim: day.Take, Unclaim: day.Return, PerCall: n.cfg.Dialing.PerCall,
+	})
+	if err != nil {
+		return err
+	}
+	if err = n.openStreams(); err != nil || n.cfg.WebRTC.Listen == "" {
+		return err
+	}
+	n.web, err = webrtc.New(webrtc.Config{
+		Listen: n.cfg.WebRTC.Listen, PublicIP: n.cfg.WebRTC.PublicIP, Media: n.media, Handler: n.engine, Log: n.log,
+		Accept: n.admission.room,
 	})
 	return err
 }
 
-// Bounds beyond which no further call is taken.
-const (
-	lateTicks = 10 * time.Millisecond // of the media plane, 99th percentile over 2 s
-	lateLong  = 4 * time.Second       // that long above it: two windows, one stall is none
-	lateCalls = 50                    // calls below which lateness is the machine's, not ours
-	spareRTP  = 16                    // ports kept for calls that are being set up
-)
-
-// lateness tells a media plane that has no time any more from one that was
-// held up once.
-type lateness struct {
-	mu          sync.Mutex // guards what follows
-	since, last time.Time  // above lateTicks since, and seen so last
-}
-
-// busy takes what is seen now and says whether calls are to be refused.
-func (l *lateness) busy(load rtp.Load, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if load.Sessions < lateCalls || load.OverrunP99 <= lateTicks {
-		l.since = time.Time{}
-		return false
+// accept is asked about a call that there is room for.
+func (n *node) accept(info telephony.Info) (telephony.Cause, bool) {
+	if _, _, ok := n.directory.Table().Route(info.Trunk, info.To); !ok {
+		return telephony.Cause{Reason: telephony.ReasonBadNumber, Text: "the number is nobody's"}, false
 	}
-	if l.since.IsZero() || now.Sub(l.last) > lateLong {
-		l.since = now
-	}
-	l.last = now
-	return now.Sub(l.since) >= lateLong
-}
-
-// accept is asked before any work is done for a call.
-func (n *node) accept() func(telephony.Info) (telephony.Cause, bool) {
-	late := &lateness{}
-	return func(info telephony.Info) (telephony.Cause, bool) {
-		load := n.media.Load()
-		switch {
-		case !n.engine.Room():
-			return telephony.Cause{Reason: telephony.ReasonOverload, Text: "limits.max_calls are up"}, false
-		case load.FreePorts < spareRTP:
-			return telephony.Cause{Reason: telephony.ReasonOverload, Text: "rtp.ports are used up"}, false
-		case late.busy(load, time.Now()):
-			return telephony.Cause{Reason: telephony.ReasonOverload, Text: "the machine is busy"}, false
-		}
-		if _, _, ok := n.directory.Table().Route(info.Trunk, info.To); !ok {
-			return telephony.Cause{Reason: telephony.ReasonBadNumber, Text: "the number is nobody's"}, false
-		}
-		return telephony.Cause{}, true
-	}
+	return telephony.Cause{}, true
 }
 
 // gauges are the metrics that are read when they are asked for.
@@ -265,11 +286,21 @@ func (n *node) gauges() {
 	})
 	n.metrics.Gauge("rtp_tick_late_seconds", "How late the media plane began its ticks, 99th percentile of the last 2 s.",
 		func() float64 { return n.media.Load().OverrunP99.Seconds() })
+	n.metrics.Gauge("sip_wrong_passwords", "Wrong passwords of callers, since the start.", func() float64 {
+		return float64(n.sip.Stats().Unproven)
+	})
 	n.metrics.Gauge("ready", "1 where calls can be taken.", func() float64 {
 		if n.ready() != nil {
 			return 0
 		}
 		return 1
+	})
+	n.metrics.Trunks(func() []trunk.Status {
+		var list []trunk.Status
+		for _, t := range n.directory.Table().Trunks() {
+			list = append(list, n.line(t.ID))
+		}
+		return list
 	})
 	const pending = "Webhooks that have not arrived yet; NaN where the store does not tell."
 	n.metrics.Gauge("webhooks_pending", pending, func() float64 {
@@ -292,8 +323,14 @@ func (n *node) gauges() {
 		func(q store.Queued) float64 { return float64(q.EventsDropped) })
 	queue("store_webhooks_dropped", "Webhooks that were too many to wait for the disk: they are never sent.",
 		func(q store.Queued) float64 { return float64(q.WebhooksDropped) })
+	queue("store_records_dropped", "Records of calls that were too many to wait for the disk: they are lost.",
+		func(q store.Queued) float64 { return float64(q.RecordsDropped) })
 	queue("store_refused", "Records, events and webhooks that the database takes at no time.",
 		func(q store.Queued) float64 { return float64(q.Refused) })
+	queue("store_queued_record_bytes", "Memory of the records that wait for the disk.",
+		func(q store.Queued) float64 { return float64(q.RecordBytes) })
+	queue("store_spooled_bytes", "Records and webhooks that wait in the spool.",
+		func(q store.Queued) float64 { return float64(q.Spooled) })
 }
 
 func (n *node) openAPI(hub *api.Hub, deps tools.Deps, version string) error {
@@ -303,16 +340,21 @@ func (n *node) openAPI(hub *api.Hub, deps tools.Deps, version string) error {
 	}
 	n.api, err = api.New(api.Config{
 		Listen: n.cfg.HTTP.Listen, Keys: keys, Limits: rateLimits(n.cfg.API.Limits), Version: version,
-		Engine: n.engine,
-		Gate:   n.cfg.Gate(),
-		Calls:  n.store, Once: n.store, Deliveries: n.store, Hub: hub, Metrics: n.metrics, Ready: n.ready,
-		Callbacks: n.callbacks, Knowledge: n.books, Log: n.log,
+		Engine: n.calls, Nodes: n.cluster,
+		Gate:  n.cfg.Gate(),
+		Line:  n.line,
+		Calls: n.store, Once: n.store, Deliveries: n.store, Hub: hub, Metrics: n.metrics, Ready: n.ready,
+		Away: n.away, Recording: n.recording,
+		Callbacks: n.callbacks, Knowledge: n.books, Transients: n.hooks, Log: n.log,
+		Browsers: n.browsers(), Origins: n.cfg.WebRTC.Origins,
 		Objects: n.store, Reader: n.cfg.Reader(),
+		Campaigns: n.store, Profiles: n.cfg.Profiles, News: n.news,
 		Tools: deps, KeyStore: n.store, KeysRefresh: n.shared(keysWait), Scopes: configs.Scopes,
 	})
 	if err != nil {
 		return err
 	}
+	n.streams.Mount(n.api.Mount)
 	if n.http, err = net.Listen("tcp", n.cfg.HTTP.Listen); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
@@ -327,8 +369,16 @@ func (n *node) ready() error {
 	default:
 		return errNotReady
 	}
-	if !n.engine.Room() {
+	if n.web != nil && !n.web.Addr().IsValid() || n.draining.Load() || !n.engine.Room() {
 		return errNotReady
+	}
+	return nil
+}
+
+// away are the parts that calls go on without.
+func (n *node) away() []string {
+	if n.store.Away() {
+		return []string{"store"}
 	}
 	return nil
 }
@@ -339,26 +389,37 @@ func (n *node) serve(ctx context.Context, drain func() (context.Context, context
 	defer n.close()
 	run, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
+	lines, hangUp := context.WithCancel(run) // by which calls come: these end first
+	defer hangUp()
 	var wg sync.WaitGroup
-	start := func(name string, f func(context.Context) error) {
+	startIn := func(ctx context.Context, name string, f func(context.Context) error) {
 		wg.Go(func() {
-			if err := f(run); err != nil && run.Err() == nil {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
 				stop(fmt.Errorf("%s: %w", name, err))
 			}
 		})
 	}
+	start := func(name string, f func(context.Context) error) { startIn(run, name, f) }
+	start("cluster", n.serveCluster)
 	start("rtp", n.media.Serve)
-	start("sip", n.sip.Serve)
+	startIn(lines, "sip", n.sip.Serve)
+	if n.web != nil {
+		startIn(lines, "webrtc", n.web.Serve)
+	}
+	startIn(lines, "streams", n.streams.Serve)
 	start("warm", n.warm)
 	start("webhooks", func(ctx context.Context) error { return n.hooks.Work(ctx, hooksWait) })
+	if n.archive != nil {
+		start("recordings", func(ctx context.Context) error { return n.archive.Serve(ctx, recordingsWait) })
+	}
 	start("knowledge", n.books.Serve)
 	start("directory", n.directory.Serve)
 	start("http", func(ctx context.Context) error { return n.api.Serve(ctx, n.http) })
-	select {
-	case <-n.sip.Ready():
+	if n.waitReady(ctx, run) {
+		if n.campaigns != nil {
+			start("campaigns", n.campaigns.Serve)
+		}
 		ready()
-	case <-run.Done():
-	case <-ctx.Done():
 	}
 	select {
 	case <-ctx.Done():
@@ -366,13 +427,31 @@ func (n *node) serve(ctx context.Context, drain func() (context.Context, context
 		wg.Wait()
 		return context.Cause(run)
 	}
-	n.sip.Drain(true)
+	n.draining.Store(true)
 	limit, cancel := drain()
-	n.engine.Drain(limit)
+	n.drain(limit, hangUp)
 	cancel()
 	stop(nil)
 	wg.Wait()
 	return nil
+}
+
+// waitReady waits until calls can come in; false: something has ended before.
+func (n *node) waitReady(ctx, run context.Context) bool {
+	doors := []<-chan struct{}{n.sip.Ready()}
+	if n.web != nil {
+		doors = append(doors, n.web.Ready())
+	}
+	for _, open := range doors {
+		select {
+		case <-open:
+		case <-run.Done():
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (n *node) onClose(f func()) { n.stop = append(n.stop, f) }

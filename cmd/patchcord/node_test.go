@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,34 +15,7 @@ import (
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/store"
-	"github.com/patchcord/patchcord/telephony/rtp"
 )
-
-func TestOneStallRefusesNobody(t *testing.T) {
-	t.Parallel()
-	at := time.Now()
-	var l lateness
-	for _, c := range []struct {
-		name  string
-		after time.Duration
-		load  rtp.Load
-		want  bool
-	}{
-		{"in time", 0, rtp.Load{Sessions: 100, OverrunP99: time.Millisecond}, false},
-		{"held up once", time.Second, rtp.Load{Sessions: 100, OverrunP99: 35 * time.Millisecond}, false},
-		{"in time again", 2 * time.Second, rtp.Load{Sessions: 100, OverrunP99: time.Millisecond}, false},
-		{"late", 10 * time.Second, rtp.Load{Sessions: 100, OverrunP99: 15 * time.Millisecond}, false},
-		{"still late", 12 * time.Second, rtp.Load{Sessions: 100, OverrunP99: 15 * time.Millisecond}, false},
-		{"late for two windows", 14 * time.Second, rtp.Load{Sessions: 100, OverrunP99: 15 * time.Millisecond}, true},
-		{"late with few calls", 15 * time.Second, rtp.Load{Sessions: 10, OverrunP99: 15 * time.Millisecond}, false},
-		{"late anew", 16 * time.Second, rtp.Load{Sessions: 100, OverrunP99: 15 * time.Millisecond}, false},
-		{"nobody called for long", 40 * time.Second, rtp.Load{Sessions: 100, OverrunP99: 15 * time.Millisecond}, false},
-	} {
-		if got := l.busy(c.load, at.Add(c.after)); got != c.want {
-			t.Errorf("%s: busy is %v", c.name, got)
-		}
-	}
-}
 
 // A start that fails loses no webhook of the calls that the process before left
 // open: they are ended when the store is opened, and only then.
@@ -75,5 +51,35 @@ func TestAFailedStartLosesNoWebhooks(t *testing.T) {
 	defer func() { _ = s.Close(context.WithoutCancel(ctx)) }()
 	if ds, _, err := s.Deliveries(ctx, store.DeliveryFilter{Call: "c1"}); err != nil || len(ds) != 1 {
 		t.Errorf("%+v, %v", ds, err)
+	}
+}
+
+// The node's own files stand beside an SQLite store, or bear its name where
+// others use the same database.
+func TestOwnFiles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ url, node, named, want string }{
+		{"sqlite:p.db", "a", "", "p.db.spool"},
+		{"sqlite:///var/lib/p.db", "a", "", "/var/lib/p.db.spool"},
+		{"postgres://u@h/d", "a", "", "patchcord-a.spool"},
+		{"postgres://u@h/d", "../a b", "", "patchcord-..%2Fa%20b.spool"},
+		{"postgres://u@h/d", "a", "/var/lib/x", "/var/lib/x"},
+		{"postgres://u@h/d", "a", "off", ""},
+	} {
+		cfg := &configs.Config{}
+		cfg.Store.URL, cfg.Cluster.Node, cfg.Store.Spool, cfg.SIP.Dialogs = c.url, c.node, c.named, c.named
+		if got := storeConfig(cfg, nil); got.Spool != c.want || got.SpoolMay != (c.named == "") {
+			t.Errorf("%+v: spool %q, may be none: %v", c, got.Spool, got.SpoolMay)
+		}
+		want := strings.Replace(c.want, ".spool", ".dialogs", 1)
+		if got := dialogsFile(cfg); got != want {
+			t.Errorf("%+v: dialogs %q, want %q", c, got, want)
+		}
+	}
+	cfg := &configs.Config{}
+	cfg.Store.URL = "postgres://u@h/d"
+	host, err := os.Hostname()
+	if got := dialogsFile(cfg); err != nil || got != "patchcord-"+url.PathEscape(host)+".dialogs" {
+		t.Errorf("without a name: %q, %v", got, err)
 	}
 }

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,8 +49,14 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		for _, a := range n.sip.Addrs() {
 			addrs = append(addrs, a.Network()+"://"+a.String())
 		}
-		log.Info("ready", zap.Strings("sip", addrs), zap.String("http", "http://"+n.http.Addr().String()),
-			zap.Strings("agents", n.agentNames()))
+		fields := []zap.Field{
+			zap.Strings("sip", addrs), zap.String("http", "http://"+n.http.Addr().String()),
+			zap.Strings("agents", n.agentNames()),
+		}
+		if n.web != nil {
+			fields = append(fields, zap.String("webrtc", "udp://"+n.web.Addr().String()))
+		}
+		log.Info("ready", fields...)
 	})
 }
 
@@ -83,26 +86,4 @@ func processLog(level string) (*zap.Logger, error) {
 	zc.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
 	zc.DisableStacktrace = true
 	return zc.Build()
-}
-
-// secondSignal makes the context that running calls may go on in, once ctx has
-// ended: it ends after drain, or with another signal.
-func secondSignal(ctx context.Context, drain time.Duration) func() (context.Context, context.CancelFunc) {
-	signals := make(chan os.Signal, 2) // the first, which has ended ctx already, and the second
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	return func() (context.Context, context.CancelFunc) {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		go func() {
-			defer signal.Stop(signals)
-			for n := 0; n < 2; n++ {
-				select {
-				case <-signals:
-				case <-limit.Done():
-					return
-				}
-			}
-			cancel()
-		}()
-		return limit, cancel
-	}
 }

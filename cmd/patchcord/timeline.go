@@ -76,11 +76,13 @@ func describe(e event) (who, what string) {
 		return "call", fmt.Sprintf("%s: %s → %s, agent %s", e.text("direction"), shown(e.text("from")), shown(e.text("to")),
 			cmp.Or(e.text("agent"), "?"))
 	case engine.EventCallAnswered:
-		return "call", "answered" + with(", ", e.text("codec"))
+		return "call", "answered" + with(", ", e.text("codec")) + with(", encrypted by ", e.text("srtp"))
 	case engine.EventCallHeld:
 		return "call", "on hold"
 	case engine.EventCallResumed:
 		return "call", "off hold"
+	case engine.EventCallPassedOn:
+		return "call", fmt.Sprintf("passed on by the other side: %s → %s", shown(e.text("from")), shown(e.text("to")))
 	case engine.EventCallEnded:
 		return "call", fmt.Sprintf("ended: %s after %.1f s, %d turns, MOS %.2f", e.text("end_reason"),
 			e.float("duration_ms")/1000, e.number("turns"), e.float("mos"))

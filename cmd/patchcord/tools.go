@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -287,13 +288,14 @@ func toolYAML(d *tools.Definition) ([]byte, error) {
 
 // toolsTestCmd runs one tool.
 type toolsTestCmd struct {
-	Name   string `arg:"" help:"The tool's name."`
-	Args   string `help:"The model's arguments, a JSON object." default:"{}" placeholder:"JSON"`
-	Agent  string `help:"Whose tool it is; default: the first agent that uses it." placeholder:"NAME"`
-	Phone  string `help:"The caller's number." default:"+15550100" placeholder:"NUMBER"`
-	Var    vars   `name:"var" help:"A variable of the call." placeholder:"KEY=VALUE"`
-	Config string `short:"c" help:"Configuration; found like that of serve." type:"existingfile" placeholder:"FILE"`
-	JSON   bool   `name:"json" help:"One JSON object."`
+	Name      string   `arg:"" help:"The tool's name."`
+	Args      string   `help:"The model's arguments, a JSON object." default:"{}" placeholder:"JSON"`
+	Agent     string   `help:"Whose tool it is; default: the first agent that uses it." placeholder:"NAME"`
+	Phone     string   `help:"The caller's number." default:"+15550100" placeholder:"NUMBER"`
+	Var       vars     `name:"var" help:"A variable of the call." placeholder:"KEY=VALUE"`
+	Documents []string `help:"Files or folders for a knowledge_base." type:"path" sep:"none" placeholder:"PATH"`
+	Config    string   `short:"c" help:"Configuration; found like that of serve." type:"existingfile" placeholder:"FILE"`
+	JSON      bool     `name:"json" help:"One JSON object."`
 }
 
 // vars are variables of a call by their names.
@@ -306,8 +308,12 @@ guard of addresses, signature and timeout. The endpoint is really asked. Shows
 request and response with secrets masked, what the model would be told, and in
 plain words what is wrong. Exits with 1 unless the tool succeeded.
 
+A knowledge_base looks into the documents that the agent has in the store of the
+configuration, or into those that --documents names.
+
 Example:
-  patchcord tools test check_order_status --args '{"order_id": "ORD-12345"}'`
+  patchcord tools test check_order_status --args '{"order_id": "ORD-12345"}'
+  patchcord tools test docs --args '{"query": "delivery cost"}' --documents docs`
 }
 
 // Run tests.
@@ -352,6 +358,17 @@ func (c *toolsTestCmd) Run(ctx context.Context, out *output) error {
 	}
 	for k, v := range c.Var {
 		env.Vars[k] = v
+	}
+	if all[i].def.Type == tools.KnowledgeBase {
+		env.AgentID = cmp.Or(env.AgentID, "test") // one that nobody uses looks into what is named
+		lib, done, err := c.documents(ctx, cfg, env.AgentID)
+		if err != nil {
+			return err
+		}
+		defer done()
+		deps.Knowledge = lib
+	} else if len(c.Documents) > 0 {
+		return usagef("--documents: %s is no knowledge_base", c.Name)
 	}
 	t, err := tools.Try(ctx, all[i].def, deps, tools.Call{Args: json.RawMessage(c.Args), Env: env}, users)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/patchcord/patchcord/store"
 	"github.com/patchcord/patchcord/tools"
+	"github.com/patchcord/patchcord/tools/knowledge"
 )
 
 const importable = "../../testdata/tools/"
@@ -145,6 +148,71 @@ func TestToolsTest_C20_C21(t *testing.T) {
 	}
 	if code, _, errs := runTools(t, "tools", "test", "check_order_status", "--args", `[1]`, "-c", cfg); code != exitUsage || !strings.Contains(errs, "patchcord tools test --help") {
 		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// T-15, C-20: a trial of knowledge_base looks into the files that are named, else
+// into what the agent has in the store.
+func TestToolsTestOfDocuments_T15(t *testing.T) {
+	cfg := toolConfig(t, "https://x.example", "[docs]")
+	dir := filepath.Dir(cfg)
+	for name, text := range map[string]string{
+		"tools/docs.yaml": "name: docs\ndescription: Searches the documents. Call this for questions.\ntool_type: knowledge_base\n" +
+			"config: {top_k: 2, similarity_threshold: 0.1}\n",
+		"docs/prices.md": "# Prices\n\nDelivery of an order costs four euros.\n",
+		"docs/note.bin":  "no document",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(cfg, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "sqlite:" + filepath.Join(dir, "calls.db")
+	if _, err := fmt.Fprintf(f, "store: {url: %q}\n", url); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"tools", "test", "docs", "--args", `{"query":"delivery cost"}`, "-c", cfg}
+	code, out, errs := runTools(t, append(args, "--documents", filepath.Join(dir, "docs"))...)
+	if code != exitOK || !strings.Contains(out, "Delivery of an order costs four euros.") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := runTools(t, args...); code != exitFailed || !strings.Contains(errs, "--documents") {
+		t.Errorf("without a store: exit %d: %s%s", code, out, errs)
+	}
+	st, err := store.Open(t.Context(), store.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib, err := knowledge.New(knowledge.Config{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = lib.Add(t.Context(), "support", "hours.md", "", []byte("Delivery is free on Mondays.\n"))
+	lib.Close()
+	if err = errors.Join(err, st.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs = runTools(t, args...)
+	if code != exitOK || !strings.Contains(out, "Delivery is free on Mondays.") {
+		t.Errorf("of the store: exit %d: %s%s", code, out, errs)
+	}
+	if code, _, errs := runTools(t, append(args, "--documents", filepath.Join(dir, "none.md"))...); code != exitUsage || !strings.Contains(errs, "none.md") {
+		t.Errorf("a file that is none: exit %d: %s", code, errs)
+	}
+	if code, _, errs := runTools(t, append(args, "--documents", filepath.Join(dir, "docs", "note.bin"))...); code != exitFailed || !strings.Contains(errs, "note.bin") {
+		t.Errorf("a file of another form: exit %d: %s", code, errs)
+	}
+	if code, _, errs := runTools(t, "tools", "test", "end_call", "-c", cfg, "--documents", dir); code != exitUsage || !strings.Contains(errs, "no knowledge_base") {
+		t.Errorf("another tool: exit %d: %s", code, errs)
 	}
 }
 

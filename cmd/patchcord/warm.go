@@ -45,7 +45,7 @@ func (n *node) speak(ctx context.Context, agents []agent.Agent) {
 		begun := time.Now()
 		err := n.engine.Warm(ctx, agents...)
 		if err == nil {
-			n.log.Debug("fixed sentences are spoken", zap.Int64("dur_ms", time.Since(begun).Milliseconds()))
+			n.log.Info("fixed sentences are spoken", zap.Int64("dur_ms", time.Since(begun).Milliseconds()))
 			return
 		}
 		n.log.Warn("fixed sentences are missing", zap.Error(err), zap.Int64("again_ms", wait.Milliseconds()))

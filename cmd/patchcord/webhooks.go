@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"time"
 
 	"github.com/patchcord/patchcord/api/delivery"
@@ -19,16 +20,24 @@ const hooksWait = 5 * time.Second
 func (n *node) webhooks(client *tools.Client) *delivery.Deliveries {
 	d := delivery.New(delivery.Config{
 		Store: n.store, Agent: n.directory.Agent, Model: n.reportModel, Client: client, Log: n.log,
-		Attempted: n.metrics.Attempted,
-		KnowsModel: func(name string) bool {
-			_, ok := n.speech.llm[name]
-			return ok
+		Attempted: n.metrics.Attempted, Secret: tools.Deps{Secrets: n.cfg.Secret}.Resolve,
+		Account: n.cfg.Account(), Elsewhere: func(ctx context.Context, id agent.ID) ([]byte, error) {
+			return n.cluster.AskAny(ctx, askAgent, []byte(id))
 		},
+		// The providers are opened later.
+		KnowsModel: func(name string) bool { return has(n.speech.llm, name) },
+		KnowsSTT:   func(name string) bool { return has(n.speech.stt, name) },
+		KnowsTTS:   func(name string) bool { return has(n.speech.tts, name) },
 	})
 	for _, r := range n.store.Lost() {
 		d.Ended(r)
 	}
 	return d
+}
+
+func has[P any](by map[string]P, name string) bool {
+	_, ok := by[name]
+	return ok
 }
 
 // reportModel writes up the calls of an agent. Rules write nothing.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/patchcord/patchcord/engine/turn"
@@ -167,6 +168,26 @@ func TestAJournalThatWasCutOff(t *testing.T) {
 	if err != nil || !r.OK() || !r.Cut || r.Steps != 7 {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// A call that only rang when its process was killed has a journal all the same.
+func TestAJournalBeforeItsFirstStep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var d disk
+		j, err := New(&d, Header{CallID: "0190"}, turn.New(turn.Policy{}).Policy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r, err := Run(strings.NewReader(d.String()), nil, nil)
+		if err != nil || !r.OK() || !r.Cut || r.Steps != 0 || r.Header.CallID != "0190" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestADiskThatFails(t *testing.T) {

@@ -43,6 +43,7 @@ func New(w io.WriteCloser, h Header, p *turn.Policy) (*Writer, error) {
 		return nil, fmt.Errorf("journal: header: %w", err)
 	}
 	j := &Writer{w: w, buf: append(line, '\n'), wake: make(chan struct{}, 1)}
+	j.poke() // a call that only rang when its process was killed has a journal too
 	j.done.Go(j.run)
 	return j, nil
 }

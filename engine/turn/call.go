@@ -26,6 +26,9 @@ func (m *Machine) drain(goodbye string, reason EndReason) {
 		m.hangUp(reason)
 		return
 	}
+	if m.call == Handover {
+		m.emit(HandOver{ID: m.transfer, Cancel: true})
+	}
 	m.leaveHandover()
 	if m.sealGoodbye() {
 		return

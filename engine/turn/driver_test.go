@@ -278,6 +278,7 @@ func (w *world) rare() {
 			Mute{},
 			TransferStarted{ID: "t"},
 			TransferStarted{ID: "t", Announcement: "I put you through."},
+			TransferJoined{ID: "t"},
 			TransferResult{ID: "t"},
 			Verdict{Class: PartyHuman},
 			Verdict{Class: PartyScreening},

@@ -187,8 +187,9 @@ type (
 	KeysDone struct{ Reason string }
 	// Brief tells the model what has happened, as data beside the conversation.
 	Brief struct{ Text string }
-	// HandOver starts the transfer ID: the announcement was heard. Cancel gives
-	// up one that takes too long.
+	// HandOver starts the transfer ID: the announcement was heard. Cancel takes
+	// the caller back from one that takes too long, or that the call's end cuts
+	// short.
 	HandOver struct {
 		ID     string
 		Cancel bool

@@ -133,7 +133,7 @@ func TestTransfer_convC5_convH9(t *testing.T) {
 func TestTransferThatFailsComesBack_convC6_convH9(t *testing.T) {
 	s := talking(t).on(TransferStarted{ID: "t"}).want("HandOver").wait(20 * time.Second).forget()
 	s.on(TransferResult{ID: "other"}).not("Say").on(TransferResult{ID: "t", Reason: "busy"})
-	s.want("HoldSound{On:false}", "Brief{Text:The transfer failed: busy", "Text:I could not put you through.").forget()
+	s.want("HoldSound{On:false}", "Brief{Text:The transfer failed: busy", "Text:The line is busy just now. How else can I help?").forget()
 	s.sound().wait(2 * time.Second).on(Played{s.gen}).speak(time.Second).on(Final{Text: "then take a message."})
 	s.wait(time.Second).want("CommitUser", "StartReply")
 
@@ -142,6 +142,44 @@ func TestTransferThatFailsComesBack_convC6_convH9(t *testing.T) {
 
 	s = talking(t).on(TransferStarted{ID: "t", Announcement: "One moment."}).wait(11 * time.Second)
 	s.want("HandOver{ID:t Cancel:false}") // an announcement that never sounds keeps nobody
+}
+
+// What became of a transfer is told apart, but by an agent that has a line of its
+// own for all of it.
+func TestTransferTellsWhatBecameOfIt(t *testing.T) {
+	for reason, line := range map[string]string{
+		"busy": "The line is busy", "no_answer": "Nobody is answering", "voicemail": "Nobody is answering",
+		"declined": "They cannot take your call", "bad_number": "That number cannot be reached",
+		"congestion": "I cannot get a line", "failed": "I could not put you through",
+	} {
+		talking(t).on(TransferStarted{ID: "t"}, TransferResult{ID: "t", Reason: reason}).want("Text:" + line)
+		s := start(t, Policy{TransferPhrase: "No luck."}, "").wait(time.Second)
+		s.on(TransferStarted{ID: "t"}, TransferResult{ID: "t", Reason: reason}).want("Text:No luck.")
+	}
+	for language, said := range spoken {
+		if len(said.failed) != len(spoken["en"].failed) {
+			t.Errorf("%s has %d lines for transfers that failed", language, len(said.failed))
+		}
+	}
+}
+
+// A caller who talks with the other party is left alone, as long as calls may
+// be, and comes back when that is over.
+func TestTransferJoined_convC5(t *testing.T) {
+	joined := func() *script {
+		s := talking(t).on(TransferStarted{ID: "t"}).want("HoldSound{On:true}").forget()
+		return s.on(TransferJoined{ID: "other"}).not("HoldSound").on(TransferJoined{ID: "t"}).want("HoldSound{On:false}").forget()
+	}
+	s := joined().speak(time.Second).on(Final{Text: "nice to talk to you"}, Digit{'1'}).wait(10 * time.Minute)
+	s.not("Cancel", "CommitUser", "Say", "HandOver").on(TransferResult{ID: "t", Reason: "target_left"})
+	s.want("Brief{Text:The caller has talked with the person they were put through to (target_left)", "Text:Welcome back.").forget()
+	s.sound().wait(2 * time.Second).on(Played{s.gen}).speak(time.Second).on(Final{Text: "then take a message."})
+	s.wait(time.Second).want("CommitUser", "StartReply")
+
+	joined().wait(15*time.Minute).want("HandOver{ID:t Cancel:true}", "Kind:goodbye")
+	joined().on(End{Reason: EndAPI}).want("HandOver{ID:t Cancel:true}", "Kind:goodbye")
+	joined().on(MediaLost{}).want("HangUp{Reason:media_timeout}")
+	joined().on(TransferResult{ID: "t", OK: true}).want("HangUp{Reason:transferred}")
 }
 
 // hangsUp is a call that the model ends without words of its own.

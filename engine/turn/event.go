@@ -252,8 +252,11 @@ type (
 		ID           string
 		Announcement string // "" for none
 	}
-	// TransferResult is what became of it. Say is the line for a failure, "" for
-	// the policy's.
+	// TransferJoined tells that the caller talks with whoever they were handed
+	// over to. That lasts until a TransferResult, or the call's end.
+	TransferJoined struct{ ID string }
+	// TransferResult is what became of it: OK, and the call is over for us, or
+	// the caller is with us again. Say is the line for that, "" for the policy's.
 	TransferResult struct {
 		ID     string
 		OK     bool
@@ -271,6 +274,12 @@ type (
 	SlowInput struct{ On bool }
 	// SayText is a request from outside to say something.
 	SayText struct{ Text string }
+	// Inject tells that the model knows something new from outside. Respond asks
+	// it to speak of it at the next quiet moment; ID is the note's.
+	Inject struct {
+		ID      string
+		Respond bool
+	}
 	// End is a request from outside to end the call politely.
 	End struct {
 		Goodbye string // "" for the policy's
@@ -313,12 +322,14 @@ func (Hold) event()            {}
 func (MediaLost) event()       {}
 func (Bye) event()             {}
 func (SayText) event()         {}
+func (Inject) event()          {}
 func (End) event()             {}
 func (FarPlayed) event()       {}
 func (Verdict) event()         {}
 func (Beep) event()            {}
 func (Mute) event()            {}
 func (TransferStarted) event() {}
+func (TransferJoined) event()  {}
 func (TransferResult) event()  {}
 func (Tick) event()            {}
 func (Recogniser) event()      {}

@@ -45,6 +45,13 @@ func (m *Machine) transferResult(e TransferResult) {
 		m.hangUp(EndTransfer)
 		return
 	}
+	told, line := "The transfer failed: "+cmp.Or(e.Reason, "no reason was given")+
+		". The caller is with you again and is being told so.", m.policy.transferLine(e.Reason)
+	if m.joined {
+		told = "The caller has talked with the person they were put through to (" + cmp.Or(e.Reason, "it is over") +
+			") and is with you again. They are being welcomed back."
+		line = m.policy.WelcomePhrase
+	}
 	m.leaveHandover()
 	m.dropAside()
 	m.call = Live
@@ -53,9 +60,16 @@ func (m *Machine) transferResult(e TransferResult) {
 	if m.voice {
 		m.user = Speaking
 	}
-	m.emit(Brief{Text: "The transfer failed: " + cmp.Or(e.Reason, "no reason was given") +
-		". The caller is with you again and is being told so."})
-	m.say(Said, cmp.Or(e.Say, m.policy.TransferPhrase), "").answers = true
+	m.emit(Brief{Text: told})
+	m.say(Said, cmp.Or(e.Say, line), "").answers = true
+}
+
+// transferJoined leaves the line to the caller and whoever they talk with: only
+// the length of the call bounds it now.
+func (m *Machine) transferJoined() {
+	m.waitingSound(false)
+	m.clear(tHoldCap)
+	m.joined = true
 }
 
 // leaveHandover ends what a transfer began.
@@ -65,6 +79,6 @@ func (m *Machine) leaveHandover() {
 	}
 	m.waitingSound(false)
 	m.clear(tHoldCap, tFinish)
-	m.announced, m.transfer = 0, ""
+	m.announced, m.transfer, m.joined = 0, "", false
 	m.cancelAll("handover", "", false)
 }

@@ -212,6 +212,7 @@ type Machine struct {
 	heldAt    time.Duration
 	announced Gen    // what is said before a transfer, 0: it was
 	transfer  string // the transfer at work
+	joined    bool   // … and the caller talks with the other party
 
 	// Ends.
 	endReason EndReason
@@ -370,6 +371,8 @@ func (m *Machine) handle(ev Event) {
 		m.mute(e.On)
 	case TransferStarted:
 		m.transferStarted(e)
+	case TransferJoined:
+		m.transferJoined()
 	case TransferResult:
 		m.transferResult(e)
 	case FarPlayed:
@@ -378,6 +381,8 @@ func (m *Machine) handle(ev Event) {
 		m.hold(e.On)
 	case SayText:
 		m.say(Said, e.Text, "")
+	case Inject:
+		m.inject(e)
 	case End:
 		m.drain(e.Goodbye, e.Reason)
 	case MediaLost:

@@ -42,6 +42,15 @@ func (m *Machine) bring(c Call, say string) {
 	}
 }
 
+// inject takes a note in: it is context at once, and news where it asks for
+// words of ours.
+func (m *Machine) inject(e Inject) {
+	m.discard("injected") // it knows nothing of it
+	if e.Respond {
+		m.news = append(m.news, &news{id: e.ID, at: m.now})
+	}
+}
+
 // untold says whether there is news that no reply tells.
 func (m *Machine) untold() bool {
 	return slices.ContainsFunc(m.news, func(n *news) bool { return n.g == 0 })

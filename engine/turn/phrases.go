@@ -1,14 +1,18 @@
 package turn
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // phrases are what the engine says of itself in one language.
 type phrases struct {
 	filler, apology, goodbye, repeat, keys, tooLong string
 	welcome, screening, transfer                    string
 	silence                                         []string
-	bridges                                         []string // at the start of a wait
-	waits                                           []string // later in it
+	bridges                                         []string          // at the start of a wait
+	waits                                           []string          // later in it
+	failed                                          map[string]string // transfers, by what became of them
 }
 
 // spoken holds the engine's own phrases by primary language subtag. Each list
@@ -24,7 +28,14 @@ var spoken = map[string]phrases{
 		welcome:   "Welcome back.",
 		screening: "This is a call for the owner of this number. Please put me through.",
 		transfer:  "I could not put you through. How else can I help?",
-		silence:   []string{"Are you still there?", "I cannot hear you. Are you still there?"},
+		failed: map[string]string{
+			"busy":       "The line is busy just now. How else can I help?",
+			"no_answer":  "Nobody is answering there just now. How else can I help?",
+			"declined":   "They cannot take your call just now. How else can I help?",
+			"bad_number": "That number cannot be reached. How else can I help?",
+			"congestion": "I cannot get a line just now. How else can I help?",
+		},
+		silence: []string{"Are you still there?", "I cannot hear you. Are you still there?"},
 		bridges: []string{
 			"One moment, please.", "Just a second.", "Let me check that for you.", "Give me a moment.", "Let me have a look.",
 			"I am looking that up.", "Bear with me for a second.", "I will check that right away.", "Let me see.",
@@ -45,7 +56,14 @@ var spoken = map[string]phrases{
 		welcome:   "Willkommen zurück.",
 		screening: "Dies ist ein Anruf für den Inhaber dieser Nummer. Bitte stellen Sie mich durch.",
 		transfer:  "Ich konnte Sie leider nicht verbinden. Wie kann ich sonst helfen?",
-		silence:   []string{"Sind Sie noch da?", "Ich kann Sie nicht hören. Sind Sie noch da?"},
+		failed: map[string]string{
+			"busy":       "Dort ist gerade besetzt. Wie kann ich sonst helfen?",
+			"no_answer":  "Dort meldet sich gerade niemand. Wie kann ich sonst helfen?",
+			"declined":   "Ihr Anruf kann dort gerade nicht angenommen werden. Wie kann ich sonst helfen?",
+			"bad_number": "Diese Nummer ist nicht erreichbar. Wie kann ich sonst helfen?",
+			"congestion": "Ich bekomme gerade keine Leitung. Wie kann ich sonst helfen?",
+		},
+		silence: []string{"Sind Sie noch da?", "Ich kann Sie nicht hören. Sind Sie noch da?"},
 		bridges: []string{
 			"Einen Moment, bitte.", "Eine Sekunde.", "Ich sehe kurz nach.", "Das prüfe ich gleich für Sie.",
 			"Lassen Sie mich kurz nachsehen.", "Ich schaue mal nach.", "Einen kleinen Augenblick.", "Das haben wir gleich.",
@@ -66,7 +84,14 @@ var spoken = map[string]phrases{
 		welcome:   "Vous revoilà.",
 		screening: "C'est un appel pour le titulaire de ce numéro. Merci de me le passer.",
 		transfer:  "Je n'ai pas pu vous transférer. Comment puis-je vous aider autrement ?",
-		silence:   []string{"Vous êtes toujours là ?", "Je ne vous entends pas. Vous êtes toujours là ?"},
+		failed: map[string]string{
+			"busy":       "La ligne est occupée. Comment puis-je vous aider autrement ?",
+			"no_answer":  "Personne ne répond pour le moment. Comment puis-je vous aider autrement ?",
+			"declined":   "Votre appel ne peut pas être pris pour le moment. Comment puis-je vous aider autrement ?",
+			"bad_number": "Ce numéro n'est pas joignable. Comment puis-je vous aider autrement ?",
+			"congestion": "Je n'obtiens pas de ligne pour le moment. Comment puis-je vous aider autrement ?",
+		},
+		silence: []string{"Vous êtes toujours là ?", "Je ne vous entends pas. Vous êtes toujours là ?"},
 		bridges: []string{
 			"Un instant, s'il vous plaît.", "Une petite seconde.", "Je regarde tout de suite.", "Laissez-moi vérifier.",
 			"Je vérifie cela pour vous.", "Donnez-moi un instant.", "Je cherche cela.", "Je consulte votre dossier.",
@@ -87,7 +112,14 @@ var spoken = map[string]phrases{
 		welcome:   "Bienvenido de nuevo.",
 		screening: "Es una llamada para el titular de este número. Páseme con él, por favor.",
 		transfer:  "No he podido pasarle. ¿En qué más puedo ayudarle?",
-		silence:   []string{"¿Sigue ahí?", "No le oigo. ¿Sigue ahí?"},
+		failed: map[string]string{
+			"busy":       "La línea está ocupada. ¿En qué más puedo ayudarle?",
+			"no_answer":  "Ahora no contesta nadie. ¿En qué más puedo ayudarle?",
+			"declined":   "Ahora no pueden atender su llamada. ¿En qué más puedo ayudarle?",
+			"bad_number": "Ese número no está disponible. ¿En qué más puedo ayudarle?",
+			"congestion": "Ahora no consigo línea. ¿En qué más puedo ayudarle?",
+		},
+		silence: []string{"¿Sigue ahí?", "No le oigo. ¿Sigue ahí?"},
 		bridges: []string{
 			"Un momento, por favor.", "Un segundo.", "Déjeme comprobarlo.", "Lo miro ahora mismo.", "Voy a consultarlo.",
 			"Deme un momento.", "Lo estoy buscando.", "Enseguida lo compruebo.", "Vamos a ver.", "Se lo busco ahora.",
@@ -107,7 +139,14 @@ var spoken = map[string]phrases{
 		welcome:   "Bentornato.",
 		screening: "È una chiamata per il titolare di questo numero. Me lo passi, per favore.",
 		transfer:  "Non sono riuscito a trasferirla. Come posso aiutarla altrimenti?",
-		silence:   []string{"È ancora in linea?", "Non la sento. È ancora in linea?"},
+		failed: map[string]string{
+			"busy":       "La linea è occupata. Come posso aiutarla altrimenti?",
+			"no_answer":  "In questo momento non risponde nessuno. Come posso aiutarla altrimenti?",
+			"declined":   "In questo momento non possono rispondere. Come posso aiutarla altrimenti?",
+			"bad_number": "Quel numero non è raggiungibile. Come posso aiutarla altrimenti?",
+			"congestion": "In questo momento non trovo una linea libera. Come posso aiutarla altrimenti?",
+		},
+		silence: []string{"È ancora in linea?", "Non la sento. È ancora in linea?"},
 		bridges: []string{
 			"Un momento, per favore.", "Un secondo.", "Controllo subito.", "Mi lasci verificare.", "Vado a vedere.",
 			"Mi dia un attimo.", "Lo sto cercando.", "Verifico per lei.", "Vediamo.", "Me ne occupo subito.",
@@ -127,7 +166,14 @@ var spoken = map[string]phrases{
 		welcome:   "Fijn dat u er weer bent.",
 		screening: "Dit is een gesprek voor de eigenaar van dit nummer. Verbind me alstublieft door.",
 		transfer:  "Ik kon u niet doorverbinden. Hoe kan ik u anders helpen?",
-		silence:   []string{"Bent u er nog?", "Ik hoor u niet. Bent u er nog?"},
+		failed: map[string]string{
+			"busy":       "De lijn is bezet. Hoe kan ik u anders helpen?",
+			"no_answer":  "Er neemt op dit moment niemand op. Hoe kan ik u anders helpen?",
+			"declined":   "Uw gesprek kan nu niet worden aangenomen. Hoe kan ik u anders helpen?",
+			"bad_number": "Dat nummer is niet bereikbaar. Hoe kan ik u anders helpen?",
+			"congestion": "Ik krijg nu geen lijn. Hoe kan ik u anders helpen?",
+		},
+		silence: []string{"Bent u er nog?", "Ik hoor u niet. Bent u er nog?"},
 		bridges: []string{
 			"Een moment, alstublieft.", "Een ogenblikje.", "Ik kijk het even na.", "Ik zoek het voor u op.",
 			"Even kijken.", "Geef me een momentje.", "Ik controleer het meteen.", "Dat zoek ik even uit.",
@@ -149,7 +195,14 @@ var spoken = map[string]phrases{
 		welcome:   "Bem-vindo de volta.",
 		screening: "É uma chamada para o titular deste número. Passe-me, por favor.",
 		transfer:  "Não consegui transferir a chamada. Como mais posso ajudar?",
-		silence:   []string{"Ainda está aí?", "Não consigo ouvi-lo. Ainda está aí?"},
+		failed: map[string]string{
+			"busy":       "A linha está ocupada. Como mais posso ajudar?",
+			"no_answer":  "Ninguém atende neste momento. Como mais posso ajudar?",
+			"declined":   "Não podem atender a sua chamada agora. Como mais posso ajudar?",
+			"bad_number": "Esse número não está acessível. Como mais posso ajudar?",
+			"congestion": "Não consigo linha neste momento. Como mais posso ajudar?",
+		},
+		silence: []string{"Ainda está aí?", "Não consigo ouvi-lo. Ainda está aí?"},
 		bridges: []string{
 			"Um momento, por favor.", "Só um segundo.", "Vou verificar.", "Deixe-me ver.", "Já vou consultar.",
 			"Dê-me um momento.", "Estou a procurar.", "Verifico já.", "Vamos ver isso.", "Trato disso já.",
@@ -219,4 +272,27 @@ func (p *Policy) forgetPhrases() {
 	if p.Keys.Reprompt == said.keys {
 		p.Keys.Reprompt = ""
 	}
+}
+
+// TransferLines are the sentences with which a caller may be welcomed back from a
+// transfer: within a second of its end, so they are best spoken beforehand (conv:H9).
+func (p *Policy) TransferLines() []string {
+	out := []string{p.WelcomePhrase, p.TransferPhrase}
+	if said := phrasesOf(p.Language); p.TransferPhrase == said.transfer {
+		out = slices.AppendSeq(out, maps.Values(said.failed))
+	}
+	return out
+}
+
+// transferLine tells of a transfer that came to nothing: the agent's own line
+// where it has one, else what became of it.
+func (p *Policy) transferLine(reason string) string {
+	said := phrasesOf(p.Language)
+	if reason == "voicemail" {
+		reason = "no_answer"
+	}
+	if own := said.failed[reason]; own != "" && p.TransferPhrase == said.transfer {
+		return own
+	}
+	return p.TransferPhrase
 }

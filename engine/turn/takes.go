@@ -40,6 +40,8 @@ func (m *Machine) takes(ev Event) bool {
 		return m.call != Setup && e.On != m.muted
 	case TransferStarted:
 		return m.call == Live && !m.mailbox && m.opening == nil
+	case TransferJoined:
+		return m.call == Handover && e.ID == m.transfer && !m.joined && m.announced == 0
 	case TransferResult:
 		return m.call == Handover && e.ID == m.transfer
 	case FarPlayed:
@@ -87,9 +89,11 @@ func (m *Machine) takes(ev Event) bool {
 	case Hold:
 		return e.On && m.call == Live || !e.On && m.call == Held
 	case MediaLost:
-		return m.call != Held && m.call != Handover // who holds us need not send
+		return m.call != Held && (m.call != Handover || m.joined) // who holds us need not send
 	case SayText:
 		return m.call == Live && !m.mailbox || m.call == Held
+	case Inject:
+		return m.listening()
 	case End:
 		return m.call != Draining
 	}
@@ -119,6 +123,8 @@ func (m *Machine) Stuck() string {
 		return ""
 	case m.muted && !m.armed(tMute):
 		return "a mute without a cap"
+	case m.joined:
+		return unless(m.armed(tMaxCall), "two who talk without an end")
 	case m.call == Held || m.call == Handover:
 		return unless(m.armed(tHoldCap), "a hold without a cap")
 	case m.call == Draining:

@@ -75,6 +75,7 @@ func variants(m *Machine) []Event {
 		FarPlayed{},
 		TransferStarted{ID: "t"},
 		TransferStarted{ID: "t", Announcement: "I put you through."},
+		TransferJoined{ID: "t"},
 		TransferResult{ID: "t"},
 		TransferResult{ID: "t", OK: true},
 		Hold{On: true},

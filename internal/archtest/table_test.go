@@ -10,20 +10,22 @@ const module = "github.com/patchcord/patchcord/"
 // the module. "x/*" stands for every folder below x that has no line of its
 // own; "..." as the only entry means any package that is not a command.
 var may = map[string][]string{
-	"audio":         {},
-	"engine/turn":   {},
-	"telephony/sdp": {},
-	"console":       {}, // its built files, embedded
+	"audio":            {},
+	"engine/turn":      {},
+	"telephony/sdp":    {},
+	"telephony/locate": {},
+	"console":          {}, // its built files, embedded
 
-	"audio/codec":   {"audio"},
-	"audio/jitter":  {"audio"},
-	"audio/vad":     {"audio"},
-	"audio/playout": {"audio"},
-	"audio/record":  {"audio"},
-	"audio/stt":     {"audio"},
-	"audio/tts":     {"audio"},
-	"telephony":     {"audio"},
-	"llm":           {"audio"},
+	"audio/codec":          {"audio"},
+	"audio/jitter":         {"audio"},
+	"audio/vad":            {"audio"},
+	"audio/playout":        {"audio"},
+	"audio/record":         {"audio"},
+	"audio/record/archive": {},
+	"audio/stt":            {"audio"},
+	"audio/tts":            {"audio"},
+	"telephony":            {"audio"},
+	"llm":                  {"audio"},
 
 	"tools":           {"llm", "tools/written"},
 	"tools/written":   {"audio/tts/spoken"},
@@ -35,9 +37,9 @@ var may = map[string][]string{
 	"telephony/trunk":   {"telephony", "audio"},
 	"telephony/bridge":  {"telephony", "audio"},
 	"telephony/rtp":     mediaLeg,
-	"telephony/webrtc":  mediaLeg,
+	"telephony/webrtc":  {"telephony", "telephony/sdp", "telephony/rtp", "audio", "audio/codec"}, // a wire of rtp's
 	"telephony/wsmedia": mediaLeg,
-	"telephony/sip":     {"telephony", "telephony/sdp", "telephony/trunk", "telephony/rtp", "audio"},
+	"telephony/sip":     {"telephony", "telephony/locate", "telephony/sdp", "telephony/trunk", "telephony/rtp", "audio"},
 	"telephony/dialer":  {"telephony", "telephony/trunk"},
 
 	// Providers know their contract and sound, never each other. The two that
@@ -78,7 +80,7 @@ var may = map[string][]string{
 	"store": {
 		"engine/agent", "engine", "tools", "tools/knowledge", "telephony", "telephony/trunk", "telephony/dialer",
 	},
-	"cluster": {"engine"},
+	"cluster": {"engine", "engine/agent", "telephony", "tools"}, // what a call is told, and by whom
 	"api": {
 		"engine/agent", "engine", "tools", "tools/wire", "tools/knowledge", "store", "cluster", "telephony",
 		"telephony/dialer", "telephony/trunk", "console",
@@ -87,11 +89,13 @@ var may = map[string][]string{
 	"api/delivery": {"engine/agent", "engine", "store", "telephony", "tools", "llm", "api/webhook"},
 	"configs":      {"..."},
 
-	"internal/secret":     {}, // of leaves, below
-	"internal/yamlfault":  {}, // the same
-	"internal/dial":       {}, // the same
-	"internal/factory":    {}, // what the tables of providers share
-	"internal/openaihttp": {}, // what the three providers named openai share
+	"internal/secret":      {}, // of leaves, below
+	"internal/yamlfault":   {}, // the same
+	"internal/dial":        {}, // the same
+	"internal/certificate": {}, // the same
+	"internal/lockfile":    {}, // the same
+	"internal/factory":     {}, // what the tables of providers share
+	"internal/openaihttp":  {}, // what the three providers named openai share
 	// What the voices that speak over WebSockets share, and their vendors' side in tests.
 	"internal/ttssocket":                   {"audio/tts", "audio", "audio/codec"},
 	"internal/ttssocket/ttssockettest":     {"audio", "audio/codec"},
@@ -131,7 +135,7 @@ var (
 )
 
 // leaves are what every package may import.
-var leaves = []string{"internal/secret", "internal/yamlfault", "internal/dial"}
+var leaves = []string{"internal/secret", "internal/yamlfault", "internal/dial", "internal/certificate", "internal/lockfile"}
 
 // engineNever is what the engine reaches neither in its code nor in its
 // tests: whoever carries the call or answers for the model is handed to it.

@@ -47,10 +47,19 @@ var phoneCodecs = map[string]struct {
 	"PCMU": {"PCMU/8000/1", "g711.so", 8000},
 	"PCMA": {"PCMA/8000/1", "g711.so", 8000},
 	"G722": {"G722/16000/1", "g722.so", 16000},
+	"opus": {"opus/48000/2", "opus.so", 48000}, // its file is stereo
+}
+
+// phoneKeys are what a phone has besides: lines of its config, parameters of its
+// account, an address sip:user@host that it registers by the password s3cret, and how
+// long it says nothing before its tone.
+type phoneKeys struct {
+	config, account, registers string
+	quiet                      time.Duration
 }
 
 // startPhone starts a baresip that says a tone and answers by itself.
-func startPhone(t *testing.T, codec string, tone float64) *phone {
+func startPhone(t *testing.T, codec string, tone float64, keys ...phoneKeys) *phone {
 	t.Helper()
 	program := needs(t, "baresip", "baresip-core")
 	c := phoneCodecs[codec]
@@ -59,7 +68,16 @@ func startPhone(t *testing.T, codec string, tone float64) *phone {
 	sipPort := freePorts(t, host, 32) // and the next for TLS, one to control it, the rest for RTP
 	ctrlPort, rtpPort := sipPort+2, sipPort+4
 	voice := filepath.Join(dir, "voice.wav")
-	writeWAV(t, voice, sine(tone, c.rate, 30*time.Second), c.rate)
+	var quiet time.Duration
+	for _, k := range keys {
+		quiet += k.quiet
+	}
+	said := append(make([]int16, int(quiet.Seconds()*float64(c.rate))), sine(tone, c.rate, 30*time.Second)...)
+	if strings.HasSuffix(c.account, "/2") {
+		writeWAV(t, voice, said, c.rate, said)
+	} else {
+		writeWAV(t, voice, said, c.rate)
+	}
 
 	config := fmt.Sprintf(`sip_listen %[1]s:%[2]d
 net_interface %[1]s
@@ -88,7 +106,19 @@ ctrl_tcp_listen %[1]s:%[7]d
 snd_path %[8]s
 `, host, sipPort, voice, rtpPort, rtpPort+26, c.module, ctrlPort, dir)
 	aor := fmt.Sprintf("sip:phone@%s:%d", host, sipPort)
-	account := fmt.Sprintf("<%s>;regint=0;answermode=auto;audio_codecs=%s\n", aor, c.account)
+	registering := "regint=0"
+	for _, k := range keys {
+		if user, host, ok := strings.Cut(strings.TrimPrefix(k.registers, "sip:"), "@"); ok {
+			aor = k.registers
+			registering = fmt.Sprintf("regint=60;auth_user=%s;auth_pass=s3cret;outbound=\"sip:%s\"", user, host)
+		}
+	}
+	account := fmt.Sprintf("<%s>;%s;answermode=auto;audio_codecs=%s", aor, registering, c.account)
+	for _, k := range keys {
+		config += k.config
+		account += k.account
+	}
+	account += "\n"
 	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -5,13 +5,16 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -130,7 +133,9 @@ func start(t *testing.T, limit time.Duration, dir string, argv ...string) *proce
 	p := &process{name: argv[0], out: &output{}, done: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	// What a program starts ends with it: a browser is many processes, behind a script.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM) }
 	p.cmd.WaitDelay = 5 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		cancel()
@@ -159,6 +164,25 @@ func (p *process) wait() (int, error) {
 		return exit.ExitCode(), nil
 	}
 	return 0, p.err
+}
+
+// listens waits until the process has UDP port 5060 of a loopback address; who tried
+// to bind it to find out would be in the way.
+func (p *process) listens(t *testing.T, addr string) {
+	t.Helper()
+	a, err := netip.ParseAddr(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := a.As4()
+	at := fmt.Sprintf(" %08X:%04X ", binary.NativeEndian.Uint32(b[:]), 5060)
+	eventually(t, 10*time.Second, p.name+" listens", func() bool {
+		sockets, err := os.ReadFile("/proc/net/udp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(sockets), at)
+	})
 }
 
 // tail is the end of a text.

@@ -150,46 +150,8 @@ func TestScenariosOverSIP(t *testing.T) {
 	for _, name := range []string{"barge_in", "cough", "goodbye", "greeting_interrupted"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, err := filepath.Abs("../../testdata/scenarios/" + name + ".yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := scenario.Load(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var far struct {
-				Agent map[string]any `yaml:"agent"`
-				Rules string         `yaml:"rules"`
-			}
-			if err := yaml.NodeToValue(s.Engine, &far); err != nil {
-				t.Fatal(err)
-			}
-			far.Agent["name"] = "support"
-			agent, err := yaml.Marshal(far.Agent)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := t.TempDir()
-			var said, answers []string
-			for _, step := range s.Steps {
-				if step.Text != "" {
-					said = append(said, step.Text)
-				}
-			}
-			answers = append(answers, fmt.Sprint(far.Agent["greeting"]))
-			for _, m := range sayLine.FindAllStringSubmatch(far.Rules, -1) {
-				answers = append(answers, m[1])
-			}
-			write(t, filepath.Join(dir, "rules.yaml"), "not_understood: \"Sorry, what was that?\"\n"+far.Rules)
-			write(t, filepath.Join(dir, "said"), sentences(said))
-			write(t, filepath.Join(dir, "answers"), sentences(answers))
-			e := serve(t, `llm: {default: rules, rules: {type: rules, file: "`+dir+`/rules.yaml"}}
-stt: {default: local, local: {type: pocketsphinx, phrases: "`+dir+`/said"}}
-tts: {default: local, local: {type: flite, voice: slt}}
-default_agent: support
-`, map[string]string{"support.yaml": string(agent)})
-			if code, report := e.probe(t, path, "--phrases", filepath.Join(dir, "answers"), "--voice", "rms"); code != 0 {
+			path, s, answers, e := described(t, name)
+			if code, report := e.probe(t, path, "--phrases", answers, "--voice", "rms"); code != 0 {
 				t.Errorf("callprobe: exit %d\n%s", code, tail(report, 4000))
 			}
 			n, log := e.tally(t)
@@ -198,6 +160,53 @@ default_agent: support
 			}
 		})
 	}
+}
+
+// described serves the engine and the agent that a scenario describes, with the
+// local voice and recogniser. answers is a file of what the agent may say.
+func described(t *testing.T, name string) (path string, s *scenario.Scenario, answers string, e *engine) {
+	t.Helper()
+	var err error
+	path, err = filepath.Abs("../../testdata/scenarios/" + name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err = scenario.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var far struct {
+		Agent map[string]any `yaml:"agent"`
+		Rules string         `yaml:"rules"`
+	}
+	if err := yaml.NodeToValue(s.Engine, &far); err != nil {
+		t.Fatal(err)
+	}
+	far.Agent["name"] = "support"
+	agent, err := yaml.Marshal(far.Agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var said, told []string
+	for _, step := range s.Steps {
+		if step.Text != "" {
+			said = append(said, step.Text)
+		}
+	}
+	told = append(told, fmt.Sprint(far.Agent["greeting"]))
+	for _, m := range sayLine.FindAllStringSubmatch(far.Rules, -1) {
+		told = append(told, m[1])
+	}
+	write(t, filepath.Join(dir, "rules.yaml"), "not_understood: \"Sorry, what was that?\"\n"+far.Rules)
+	write(t, filepath.Join(dir, "said"), sentences(said))
+	write(t, filepath.Join(dir, "answers"), sentences(told))
+	e = serve(t, `llm: {default: rules, rules: {type: rules, file: "`+dir+`/rules.yaml"}}
+stt: {default: local, local: {type: pocketsphinx, phrases: "`+dir+`/said"}}
+tts: {default: local, local: {type: flite, voice: slt}}
+default_agent: support
+`, map[string]string{"support.yaml": string(agent)})
+	return path, s, filepath.Join(dir, "answers"), e
 }
 
 var sayLine = regexp.MustCompile(`say: "([^"]+)"`)

@@ -94,22 +94,26 @@ func wantTone(t *testing.T, who string, pcm []int16, rate int, want, unwanted fl
 	t.Logf("%s heard %.0f Hz for %v of %.1f s, %d gaps", who, want, h.tone, float64(len(pcm))/float64(rate), h.gaps)
 }
 
-// writeWAV writes mono 16-bit sound.
-func writeWAV(t *testing.T, path string, pcm []int16, rate int) {
+// writeWAV writes 16-bit sound, of more channels where there are more.
+func writeWAV(t *testing.T, path string, pcm []int16, rate int, more ...[]int16) {
 	t.Helper()
 	b := []byte("RIFF\x00\x00\x00\x00WAVEfmt ")
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, 16)
 	b = le.AppendUint16(b, 1) // PCM
-	b = le.AppendUint16(b, 1) // mono
+	channels := uint16(1 + len(more))
+	b = le.AppendUint16(b, channels)
 	b = le.AppendUint32(b, uint32(rate))
-	b = le.AppendUint32(b, uint32(2*rate))
-	b = le.AppendUint16(b, 2)
+	b = le.AppendUint32(b, uint32(2*rate)*uint32(channels))
+	b = le.AppendUint16(b, 2*channels)
 	b = le.AppendUint16(b, 16)
 	b = append(b, "data"...)
-	b = le.AppendUint32(b, uint32(2*len(pcm)))
-	for _, v := range pcm {
+	b = le.AppendUint32(b, uint32(2*len(pcm))*uint32(channels))
+	for i, v := range pcm {
 		b = le.AppendUint16(b, uint16(v))
+		for _, c := range more {
+			b = le.AppendUint16(b, uint16(c[i]))
+		}
 	}
 	le.PutUint32(b[4:], uint32(len(b)-8))
 	if err := os.WriteFile(path, b, 0o600); err != nil {

@@ -36,7 +36,9 @@ func openLine(t *testing.T, tone float64, with func(*sip.Config, *rtp.Config)) *
 	t.Helper()
 	host := ourAddr()
 	l := &toneLine{toneHandler: newToneHandler(tone), host: host, addr: net.JoinHostPort(host, "5060")}
-	table, err := trunk.NewTable([]trunk.Config{{Name: "local", Allow: []string{"127.0.0.1", ourNet}}}, nil, "")
+	table, err := trunk.NewTable([]trunk.Config{{
+		Name: "local", Allow: []string{"127.0.0.1", ourNet}, Codecs: []string{"PCMU", "PCMA", "G722", "opus"},
+	}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

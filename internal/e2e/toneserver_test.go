@@ -24,6 +24,9 @@ type toneCall struct {
 	rate      int
 	stats     telephony.Stats
 	cause     telephony.Cause
+	up        time.Duration // between answer and end
+	holding   time.Duration // what our hold took, 0: there was none
+	holdErr   error
 }
 
 // toneHandler answers every call, says a tone, and keeps what it hears. It is
@@ -32,6 +35,8 @@ type toneHandler struct {
 	tone        float64       // Hz
 	answerAfter time.Duration // of ringing
 	noMedia     bool          // the peer sends none: its calls are not ended for that
+	holds       bool          // puts the peer on hold as soon as the call is up
+	lasts       time.Duration // of a call, until we hang up; 0: until the peer does
 	ended       chan toneCall // 4096: more than any test makes, no call waits for its reader
 }
 
@@ -52,6 +57,7 @@ func (h *toneHandler) ServeCall(ctx context.Context, leg telephony.Leg) {
 			h.follow(ctx, leg, ear, &call)
 			return
 		}
+		defer h.whileUp(ctx, leg, &call)()
 	}
 	h.follow(ctx, leg, ear, &call)
 }
@@ -76,6 +82,7 @@ func (h *toneHandler) follow(ctx context.Context, leg telephony.Leg, ear *ear, c
 	for ev := range leg.Events() {
 		switch ev := ev.(type) {
 		case telephony.Answered: // a call of ours: the rate is known from here on
+			defer h.whileUp(ctx, leg, call)()
 			leg.Connect(ear, &mouth{tone: h.tone, rate: leg.Info().Format.Rate})
 		case telephony.Digit:
 			call.digits += string(rune(ev.Key))
@@ -94,6 +101,34 @@ func (h *toneHandler) follow(ctx context.Context, leg telephony.Leg, ear *ear, c
 		case telephony.Ended:
 			call.cause = ev.Cause
 		}
+	}
+}
+
+// whileUp does what the handler is to do with a call that is up. wait is called
+// when it is over.
+func (h *toneHandler) whileUp(ctx context.Context, leg telephony.Leg, call *toneCall) (wait func()) {
+	begun := time.Now()
+	ctx, over := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	if h.holds {
+		wg.Go(func() {
+			call.holdErr = leg.Hold(ctx, true)
+			call.holding = time.Since(begun)
+		})
+	}
+	if h.lasts > 0 {
+		wg.Go(func() {
+			select {
+			case <-time.After(h.lasts):
+				_ = leg.Hangup(ctx, telephony.Cause{Reason: telephony.ReasonNormal})
+			case <-ctx.Done():
+			}
+		})
+	}
+	return func() {
+		call.up = time.Since(begun)
+		over()
+		wg.Wait()
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // t1 is the first wait for a response over UDP (RFC 3261 section 17.1.1.1).
 const t1 = 500 * time.Millisecond
 
-// line is the one SIP socket of the crowd.
+// line is a SIP socket of the crowd.
 type line struct {
 	conn *net.UDPConn
 	here netip.AddrPort
@@ -25,8 +25,13 @@ type line struct {
 	calls map[string]*dialog
 }
 
-func openLine(to netip.AddrPort) (*line, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(to))
+// openLine opens the socket number i: on loopback each has an address of its own.
+func openLine(to netip.AddrPort, i int) (*line, error) {
+	var here *net.UDPAddr
+	if i > 0 && to.Addr().IsLoopback() {
+		here = &net.UDPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%250))} //nolint:gosec // below 251
+	}
+	conn, err := net.DialUDP("udp4", here, net.UDPAddrFromAddrPort(to))
 	if err != nil {
 		return nil, fmt.Errorf("load: open the SIP socket: %w", err)
 	}
@@ -93,6 +98,14 @@ func newDialog(l *line, user string, i int) *dialog {
 	l.mu.Unlock()
 	return d
 }
+
+// refusal is an answer that is none: of 300 or more.
+type refusal struct {
+	status int
+	after  int // s, of Retry-After; 0: none
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("the call was answered with %d", r.status) }
 
 func token() string {
 	var b [8]byte
@@ -194,7 +207,7 @@ func (d *dialog) invite(ctx context.Context, local netip.AddrPort) (netip.AddrPo
 	}
 	if m.status >= 300 {
 		d.line.send(d.request("ACK", target, m.to, branch, ""))
-		return netip.AddrPort{}, fmt.Errorf("the call was answered with %d", m.status)
+		return netip.AddrPort{}, &refusal{m.status, m.after}
 	}
 	if m.contact == "" {
 		m.contact = target

@@ -34,6 +34,11 @@ type Config struct {
 	// Each, where it is set, is how long every call lasts: calls come and go,
 	// and the window is all of it.
 	Each time.Duration
+	// Ramp, where it is set beside Each, is how long calls are placed before the
+	// window begins, which lasts until the last of them is placed.
+	Ramp time.Duration
+	// Sources are how many addresses the calls come from, on loopback; 0: one.
+	Sources int
 	// Goodbye, where it is set, is how long the callers are silent when the
 	// window is over, for the engine to hang up first.
 	Goodbye time.Duration
@@ -65,19 +70,27 @@ func Run(ctx context.Context, c Config, tell func(Phase)) (*Report, error) {
 	if c.User == "" {
 		c.User = "bench"
 	}
-	l, err := openLine(c.To)
-	if err != nil {
-		return nil, err
-	}
-	cr := &crowd{cfg: c, line: l, pump: newPump(), hangUp: make(chan struct{})}
+	cr := &crowd{cfg: c, pump: newPump(), hangUp: make(chan struct{})}
 	var helpers sync.WaitGroup
+	var err error
+	for i := range max(1, c.Sources) {
+		var l *line
+		if l, err = openLine(c.To, i); err != nil {
+			break
+		}
+		cr.lines = append(cr.lines, l)
+		helpers.Go(l.read)
+	}
 	stop := make(chan struct{})
-	helpers.Go(l.read)
 	helpers.Go(func() { cr.pump.run(stop) })
-	err = cr.place(ctx, tell)
+	if err == nil {
+		err = cr.place(ctx, tell)
+	}
 	cr.calls.Wait()
 	close(stop)
-	l.close()
+	for _, l := range cr.lines {
+		l.close()
+	}
 	helpers.Wait()
 	if err != nil {
 		return nil, err
@@ -88,7 +101,7 @@ func Run(ctx context.Context, c Config, tell func(Phase)) (*Report, error) {
 // crowd is a run.
 type crowd struct {
 	cfg    Config
-	line   *line
+	lines  []*line
 	pump   *pump
 	hangUp chan struct{} // closed when the window is over
 	calls  sync.WaitGroup
@@ -103,14 +116,18 @@ type crowd struct {
 func (c *crowd) place(ctx context.Context, tell func(Phase)) error {
 	defer close(c.hangUp)
 	up := make(chan error, c.cfg.Calls) // one answer or failure of each
-	next := time.Now()
+	next, begun := time.Now(), false
+	begins := next.Add(c.cfg.Ramp)
 	if c.cfg.Each > 0 {
-		c.from = next.UnixNano()
-		tell(Begin)
+		c.from = begins.UnixNano()
 	}
 	for i := range c.cfg.Calls {
 		if err := sleepUntil(ctx, next); err != nil {
 			return err
+		}
+		if c.cfg.Each > 0 && !begun && !time.Now().Before(begins) {
+			begun = true
+			tell(Begin)
 		}
 		c.calls.Go(func() { c.call(ctx, i, up) })
 		next = next.Add(time.Duration(float64(time.Second) / c.cfg.Rate))
@@ -126,6 +143,13 @@ func (c *crowd) place(ctx context.Context, tell func(Phase)) error {
 			next = time.Now()
 		}
 	}
+	if c.cfg.Each > 0 && !begun {
+		tell(Begin)
+	}
+	if c.cfg.Ramp > 0 {
+		c.to = time.Now().UnixNano()
+		tell(End)
+	}
 	answered := 0
 	for range c.cfg.Calls {
 		if err := <-up; err == nil {
@@ -137,8 +161,10 @@ func (c *crowd) place(ctx context.Context, tell func(Phase)) error {
 	}
 	if c.cfg.Each > 0 {
 		c.calls.Wait()
-		c.to = time.Now().UnixNano()
-		tell(End)
+		if c.cfg.Ramp == 0 {
+			c.to = time.Now().UnixNano()
+			tell(End)
+		}
 		return nil
 	}
 	if err := sleepUntil(ctx, time.Now().Add(c.cfg.Warmup)); err != nil {
@@ -179,11 +205,15 @@ func (c *crowd) talk(ctx context.Context, i int, cl *caller, up chan<- error) er
 		return err
 	}
 	defer sock.close()
-	d := newDialog(c.line, c.cfg.User, i)
-	cl.id = d.id
+	d := newDialog(c.lines[i%len(c.lines)], c.cfg.User, i)
+	cl.id, cl.placed = d.id, time.Now().UnixNano()
 	limit, cancel := context.WithTimeout(ctx, answerWithin)
 	media, err := d.invite(limit, sock.local())
 	cancel()
+	var no *refusal
+	if errors.As(err, &no) {
+		cl.refused, cl.status, cl.after = time.Now().UnixNano(), no.status, no.after
+	}
 	if err == nil {
 		err = sock.connect(media)
 	}

@@ -20,6 +20,10 @@ type answerer struct {
 	mu   sync.Mutex // guards what follows
 	stop map[string]chan struct{}
 	byes int
+
+	most    int // calls that are taken, the others get 503; 0: all
+	taken   int
+	sources map[netip.Addr]bool
 }
 
 func listen(t *testing.T) *net.UDPConn {
@@ -63,7 +67,14 @@ func (a *answerer) serve(t *testing.T) {
 				continue
 			}
 			a.mu.Lock()
+			a.sources[from.Addr()] = true
+			if a.most > 0 && a.taken >= a.most && a.stop[m.callID] == nil {
+				answer = strings.Replace(answer, "200 OK\r\n", "503 Service Unavailable\r\nRetry-After: 7\r\n", 1)
+				a.mu.Unlock()
+				break
+			}
 			if a.stop[m.callID] == nil {
+				a.taken++
 				stop, media := make(chan struct{}), listen(t)
 				a.stop[m.callID] = stop
 				a.wg.Go(func() { a.talk(media, caller, stop) })
@@ -135,7 +146,7 @@ func (a *answerer) talk(media *net.UDPConn, caller netip.AddrPort, stop chan str
 
 func start(t *testing.T, busy bool) (*answerer, netip.AddrPort) {
 	t.Helper()
-	a := &answerer{conn: listen(t), busy: busy, stop: map[string]chan struct{}{}}
+	a := &answerer{conn: listen(t), busy: busy, stop: map[string]chan struct{}{}, sources: map[netip.Addr]bool{}}
 	a.wg.Go(func() { a.serve(t) })
 	t.Cleanup(func() {
 		_ = a.conn.Close()
@@ -196,6 +207,42 @@ func TestRunOfShortCalls(t *testing.T) {
 	}
 	if a.ended() != 10 || len(r.Calls) != 10 || r.CallSeconds < 1 {
 		t.Errorf("%d BYEs of %d calls, %.1f call-seconds", a.ended(), len(r.Calls), r.CallSeconds)
+	}
+}
+
+// Calls from several addresses, of which the engine takes five: the others are
+// refused, and what comes of them is told.
+func TestRunOfTooMany(t *testing.T) {
+	t.Parallel()
+	a, to := start(t, false)
+	a.mu.Lock()
+	a.most = 5
+	a.mu.Unlock()
+	var phases []Phase
+	r, err := Run(t.Context(), Config{
+		To: to, Calls: 20, Rate: 100, Each: time.Second, Ramp: 100 * time.Millisecond, Sources: 3,
+	}, func(p Phase) { phases = append(phases, p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, refused := 0, 0
+	for _, c := range r.Calls {
+		switch {
+		case c.Status == 0 && c.Answered > c.Placed && c.Fault == "":
+			served++
+		case c.Status == 503 && c.After == 7 && c.Refused > c.Placed:
+			refused++
+		default:
+			t.Errorf("%+v", c)
+		}
+	}
+	if served != 5 || refused != 15 || fmt.Sprint(phases) != "[begin end]" || r.To-r.From <= 0 {
+		t.Errorf("%d served, %d refused, phases %v, window of %d ns", served, refused, phases, r.To-r.From)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.sources) != 3 {
+		t.Errorf("calls came from %v, want three addresses", a.sources)
 	}
 }
 

@@ -16,6 +16,7 @@ type message struct {
 	callID  string
 	to      string // with its tag
 	contact string // the URI
+	after   int    // s, of Retry-After; 0: none
 	lines   []string
 	body    string
 }
@@ -57,6 +58,8 @@ func parse(b []byte) (message, error) {
 			m.to = value
 		case "contact", "m":
 			m.contact = uri(value)
+		case "retry-after":
+			m.after, _ = strconv.Atoi(value) // 0 where it says more than a number
 		case "cseq":
 			if f := strings.Fields(value); m.status != 0 && len(f) == 2 {
 				m.method = f[1]

@@ -4,7 +4,11 @@ package load
 // packets and utterances to the pump while the stream runs.
 type caller struct {
 	id       string // Call-ID
+	placed   int64
 	answered int64
+	refused  int64 // the final answer that was none; 0: there was none
+	status   int   // of it
+	after    int   // s, what it said of coming again; 0: nothing
 	ended    int64
 	byed     int64 // by the engine, 0: it was not
 	fault    error
@@ -19,7 +23,12 @@ type Call struct {
 	Fault string `json:"fault,omitempty"` // why it failed
 	Turns []Turn `json:"turns,omitempty"` // that began in the window
 
+	Status int `json:"status,omitempty"`      // what the call was refused with
+	After  int `json:"retry_after,omitempty"` // s, of that answer
+
 	// Unix time, ns, 0 for what did not come.
+	Placed      int64 `json:"placed,omitempty"` // the INVITE was sent
+	Refused     int64 `json:"refused,omitempty"`
 	Answered    int64 `json:"answered,omitempty"`     // the 200 came
 	FirstPacket int64 `json:"first_packet,omitempty"` // of RTP
 	FirstSpeech int64 `json:"first_speech,omitempty"` // 60 ms of it begin there
@@ -68,7 +77,7 @@ func (c *crowd) report() *Report {
 	r := &Report{From: c.from, To: c.to, Late: spreadOf(c.pump.late)}
 	var gaps, errors []int64
 	for _, cl := range c.done {
-		call := Call{ID: cl.id}
+		call := Call{ID: cl.id, Placed: cl.placed, Refused: cl.refused, Status: cl.status, After: cl.after}
 		if cl.fault != nil {
 			call.Fault = cl.fault.Error()
 		}

@@ -18,12 +18,10 @@ import (
 )
 
 // The test binary is its own helper, with a backend in Go: what it does is
-// told by the text and the arguments.
-const asHelper = "PATCHCORD_TEST_HELPER"
-
+// told by the text and by the folder it is started from.
 func TestMain(m *testing.M) {
-	switch os.Getenv(asHelper) {
-	case "":
+	switch filepath.Base(filepath.Dir(os.Args[0])) {
+	default:
 		goleak.VerifyTestMain(m)
 	case "serve":
 		if err := Serve(os.Stdin, os.Stdout, fake{}); err != nil {
@@ -109,16 +107,18 @@ func (d *counting) End() ([]Word, error) {
 }
 func (d *counting) Close() {}
 
-// helper writes a script that is the test binary as a helper of a kind.
+// helper is the test binary as a helper of a kind, which it knows by the folder.
+// It is a link: a file that was just written may still be open in a process that
+// another test is starting, and then does not run ("text file busy").
 func helper(t testing.TB, kind string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), Name)
-	script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s\n", asHelper, kind, self)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is a program
+	dir := filepath.Join(t.TempDir(), kind)
+	path := filepath.Join(dir, Name)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(self, path)); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -31,6 +31,8 @@ type Leg struct {
 	hungUp  telephony.Cause
 	refusal error // of Answer
 	frames  int
+	refers  func(telephony.ReferTo) error
+	pressed string // keys that were sent
 }
 
 // Burst is a stretch of the agent's sound.
@@ -77,6 +79,12 @@ func (l *Leg) Frames() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.frames
+}
+
+// Describe changes what is known of the leg, before the call.
+func (l *Leg) Describe(change func(*telephony.Info)) *Leg {
+	change(&l.info)
+	return l
 }
 
 // Info is what is known of the leg.
@@ -198,14 +206,51 @@ func (l *Leg) Connect(in audio.Sink, out audio.Source) {
 // Events are the leg's.
 func (l *Leg) Events() <-chan telephony.Event { return l.events }
 
-// SendDigits does nothing.
-func (l *Leg) SendDigits(context.Context, string, telephony.Tone) error { return nil }
+// SendDigits keeps the keys for Pressed.
+func (l *Leg) SendDigits(_ context.Context, digits string, _ telephony.Tone) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pressed += digits
+	return nil
+}
+
+// Pressed are the keys that were sent to the leg.
+func (l *Leg) Pressed() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pressed
+}
 
 // Hold does nothing.
 func (l *Leg) Hold(context.Context, bool) error { return nil }
 
-// Refer does nothing.
-func (l *Leg) Refer(context.Context, telephony.ReferTo) error { return nil }
+// Refers sets what becomes of Refer.
+func (l *Leg) Refers(f func(telephony.ReferTo) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refers = f
+}
+
+// Refer does what Refers has set, else it is refused.
+func (l *Leg) Refer(_ context.Context, to telephony.ReferTo) error {
+	l.mu.Lock()
+	f := l.refers
+	l.mu.Unlock()
+	if f == nil {
+		return telephony.ErrNoRefer
+	}
+	return f(to)
+}
+
+// Over says whether the leg has ended, from either side.
+func (l *Leg) Over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
 
 // Stats are those of a line without a fault.
 func (l *Leg) Stats() telephony.Stats { return telephony.Stats{PacketsReceived: 1, MOS: 4.4} }

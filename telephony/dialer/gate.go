@@ -7,7 +7,7 @@ package dialer
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/patchcord/patchcord/telephony/trunk"
@@ -25,6 +25,7 @@ type Gate struct {
 // Denied is a destination the gate refused.
 type Denied struct {
 	To, Why string
+	Spent   bool // it may be dialled on another day
 }
 
 func (d *Denied) Error() string { return fmt.Sprintf("%q may not be dialled: %s", d.To, d.Why) }
@@ -61,24 +62,64 @@ func (g Gate) Check(to string) error {
 	return deny("no prefix of dialing.allow fits")
 }
 
-// checkURI decides on user@host[:port] without parameters or headers.
+// checkURI decides on user@host[:port], or host[:port]. Nothing else is a URI
+// here: what two readers could cut in different places is called where one of
+// them, and not this gate, has found the host.
 func (g Gate) checkURI(rest string, deny func(string) error) error {
 	if strings.ContainsAny(rest, ";?,<>\" ") {
 		return deny("a SIP URI may have no parameters or headers")
 	}
-	_, host, ok := strings.Cut(rest, "@")
+	user, at, ok := strings.Cut(rest, "@")
 	if !ok {
-		host = rest
+		user, at = "", rest
 	}
-	if a, err := netip.ParseAddrPort(host); err == nil {
-		host = a.Addr().String()
-	} else if u, err := url.Parse("//" + host); err == nil {
-		host = u.Hostname()
+	if strings.Trim(user, userOfURI) != "" {
+		return deny("its user part holds a character that none has: write sip:user@host")
+	}
+	host, ok := hostOf(at)
+	if !ok {
+		return deny("its host is neither a name nor an address: write sip:user@host or sip:user@host:port")
 	}
 	for _, p := range g.Allow {
-		if h, ok := strings.CutPrefix(strings.ToLower(p), "sip:"); ok && h == host {
+		if h, ok := strings.CutPrefix(strings.ToLower(p), "sip:"); ok && strings.Trim(h, "[]") == host {
 			return nil
 		}
 	}
 	return deny("dialing.allow holds no \"sip:" + host + "\"")
+}
+
+// What users and names of hosts are written with, in lower case: less than RFC
+// 3261 section 25.1 allows, which has passwords and slashes too.
+const (
+	userOfURI = "abcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()&=+$%"
+	hostOfURI = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+)
+
+// hostOf reads host[:port] and [v6][:port]. An IPv6 address without brackets and
+// IPv4 written as IPv6 are none.
+func hostOf(s string) (host string, ok bool) {
+	var port string
+	if inner, v6 := strings.CutPrefix(s, "["); v6 {
+		host, port, ok = strings.Cut(inner, "]")
+		a, err := netip.ParseAddr(host)
+		if !ok || err != nil || !a.Is6() || a.Is4In6() || a.Zone() != "" {
+			return "", false
+		}
+		host = a.String()
+	} else {
+		i := strings.IndexByte(s, ':')
+		if i < 0 {
+			i = len(s)
+		}
+		host, port = s[:i], s[i:]
+		if host == "" || strings.Trim(host, hostOfURI) != "" {
+			return "", false
+		}
+	}
+	if port == "" {
+		return host, true
+	}
+	digits, colon := strings.CutPrefix(port, ":")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	return host, colon && err == nil && n > 0
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/patchcord/patchcord/audio"
 	"github.com/patchcord/patchcord/audio/vad"
+	"github.com/patchcord/patchcord/telephony/sdp"
 )
 
 // cpuTime is what a thread of this process has used.
@@ -48,6 +49,7 @@ type crowd struct {
 	last  map[uint32]int64
 	gaps  []time.Duration
 	count int
+	seal  *sealer // nil: in the clear
 	note  atomic.Bool
 	stop  atomic.Bool
 }
@@ -75,12 +77,12 @@ func (c *crowd) run() {
 	msgs := make([]mmsghdr, n)
 	iovs := make([]unix.Iovec, n)
 	names := make([]unix.RawSockaddrInet4, n)
-	bufs := make([][headerSize + 160]byte, n)
+	bufs := make([][headerSize + 160 + 16]byte, n) // and what authenticates
 	for i, to := range c.to {
 		port := [2]byte{byte(to.Port() >> 8), byte(to.Port())}
 		names[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: *(*uint16)(unsafe.Pointer(&port)), Addr: to.Addr().As4()}
 		iovs[i].Base = &bufs[i][0]
-		iovs[i].SetLen(len(bufs[i]))
+		iovs[i].SetLen(headerSize + 160)
 		h := &msgs[i].hdr
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&names[i])), unix.SizeofSockaddrInet4
 		h.Iov = &iovs[i]
@@ -94,6 +96,10 @@ func (c *crowd) run() {
 			header{seq: uint16(tick / 20), ts: uint32(tick / 20 * 160), ssrc: uint32(i) + 1}.put(bufs[i][:])
 			for k := range 160 { // a voice of a kind, with pauses
 				bufs[i][headerSize+k] = byte(0xff - k%64*((tick/400)%2))
+			}
+			if c.seal != nil {
+				out, _ := c.seal.packet(bufs[i][:headerSize+160])
+				iovs[i].SetLen(len(out))
 			}
 		}
 		for sent := from; sent < to; {
@@ -181,64 +187,118 @@ type vadSink struct{ d vad.Detector }
 
 func (v *vadSink) Hear(f audio.Frame) { v.d.Push(f) }
 
+// plane is 500 legs on one shard for 4 s: what its thread used for each, and
+// what else was seen.
+type plane struct {
+	cost, allocs, packets float64 // core-ms per call-second, allocations per packet, packets per call-second
+	waiting               float64 // of the time, for a processor
+	load                  Load
+	gaps                  []time.Duration // between packets, in order of length
+}
+
+func (p *plane) gap(share float64) float64 {
+	return p.gaps[int(share*float64(len(p.gaps)-1))].Seconds() * 1000
+}
+
+const benchLegs = 500
+
+func runPlane(b *testing.B, connect func([]*Session), keys ...sdp.Keys) plane {
+	b.Helper()
+	const seconds = 4
+	m := running(b, Config{Shards: 1, PortMin: 30000, PortMax: 39998})
+	c := newCrowd(b)
+	var sessions []*Session
+	for range benchLegs {
+		s := open(b, m, loopback)
+		sessions = append(sessions, s)
+		c.to = append(c.to, s.Local())
+	}
+	connect(sessions)
+	p := Params{Remote: c.conn.addr, Codec: "PCMU", EventPT: 101, Send: true, Receive: true, RTCPMux: true}
+	for _, k := range keys {
+		p.SRTP = k
+		var err error
+		if c.seal, err = newSealer(reversed(k)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, s := range sessions {
+		if err := s.Apply(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(c.run)
+	warm := time.NewTimer(time.Second)
+	<-warm.C
+	tid := int(m.shards[0].tid.Load())
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu, waited, start := cpuTime(tid), waiting(tid), time.Now()
+	c.note.Store(true)
+	warm.Reset(seconds * time.Second)
+	<-warm.C
+	c.note.Store(false)
+	used, took := cpuTime(tid)-cpu, time.Since(start)
+	waited = waiting(tid) - waited
+	runtime.ReadMemStats(&after)
+	out := plane{
+		cost:    used.Seconds() * 1000 / took.Seconds() / benchLegs,
+		waiting: waited.Seconds() / took.Seconds(),
+		load:    m.Load(),
+	}
+	c.stop.Store(true)
+	for _, s := range sessions {
+		wg.Go(s.Close)
+	}
+	wg.Wait()
+	c.conn.close()
+	out.allocs = float64(after.Mallocs-before.Mallocs) / float64(2*c.count)
+	out.packets = float64(c.count) / took.Seconds() / benchLegs
+	out.gaps = c.gaps
+	slices.Sort(out.gaps)
+	return out
+}
+
+// plainLegs gives each leg a voice detector and a Source that talks.
+func plainLegs(sessions []*Session) {
+	for _, s := range sessions {
+		s.Connect(&vadSink{}, &talk{})
+	}
+}
+
 // The media plane at work: 500 calls, each with jitter buffer, voice detector,
 // a Source that talks, RTCP. core-ms/call-s is the shard thread's time, floor
 // that of the bare send and receive a moment before.
 func BenchmarkMediaPlane500(b *testing.B) {
-	const calls, seconds = 500, 4
 	for range b.N {
-		bare := floor(b, calls)
-		m := running(b, Config{Shards: 1, PortMin: 30000, PortMax: 39998})
-		c := newCrowd(b)
-		var sessions []*Session
-		for range calls {
-			s := open(b, m, loopback)
-			sessions = append(sessions, s)
-			s.Connect(&vadSink{}, &talk{})
-			c.to = append(c.to, s.Local())
-			err := s.Apply(Params{
-				Remote: c.conn.addr, Codec: "PCMU", EventPT: 101, Send: true, Receive: true, RTCPMux: true,
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-		var wg sync.WaitGroup
-		wg.Go(c.run)
-		warm := time.NewTimer(time.Second)
-		<-warm.C
-		tid := int(m.shards[0].tid.Load())
-		runtime.GC()
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		cpu, waited, start := cpuTime(tid), waiting(tid), time.Now()
-		c.note.Store(true)
-		warm.Reset(seconds * time.Second)
-		<-warm.C
-		c.note.Store(false)
-		used, took := cpuTime(tid)-cpu, time.Since(start)
-		waited = waiting(tid) - waited
-		runtime.ReadMemStats(&after)
-		load := m.Load()
-		c.stop.Store(true)
-		for _, s := range sessions {
-			wg.Go(s.Close)
-		}
-		wg.Wait()
-		c.conn.close()
-
-		slices.Sort(c.gaps)
-		at := func(p float64) float64 { return c.gaps[int(p*float64(len(c.gaps)-1))].Seconds() * 1000 }
-		cost := used.Seconds() * 1000 / took.Seconds() / calls
-		b.ReportMetric(cost, "core-ms/call-s")
+		bare := floor(b, benchLegs)
+		p := runPlane(b, plainLegs)
+		b.ReportMetric(p.cost, "core-ms/call-s")
 		b.ReportMetric(bare, "floor-core-ms/call-s")
-		b.ReportMetric(cost/bare, "×floor")
-		b.ReportMetric(at(.5), "p50-ms")
-		b.ReportMetric(at(.99), "p99-ms")
-		b.ReportMetric(at(1), "max-ms")
-		b.ReportMetric(waited.Seconds()/took.Seconds()*100, "%waiting-for-cpu")
-		b.ReportMetric(load.OverrunP99.Seconds()*1000, "tick-late-p99-ms")
-		b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(2*c.count), "allocs/packet")
-		b.ReportMetric(float64(c.count)/took.Seconds()/calls, "packets/call-s")
+		b.ReportMetric(p.cost/bare, "×floor")
+		b.ReportMetric(p.gap(.5), "p50-ms")
+		b.ReportMetric(p.gap(.99), "p99-ms")
+		b.ReportMetric(p.gap(1), "max-ms")
+		b.ReportMetric(p.waiting*100, "%waiting-for-cpu")
+		b.ReportMetric(p.load.OverrunP99.Seconds()*1000, "tick-late-p99-ms")
+		b.ReportMetric(p.allocs, "allocs/packet")
+		b.ReportMetric(p.packets, "packets/call-s")
+	}
+}
+
+// What encryption costs the media plane: the same 500 calls, in the clear and
+// with the suite that every peer has.
+func BenchmarkMediaPlaneSRTP(b *testing.B) {
+	for range b.N {
+		bare := runPlane(b, plainLegs)
+		p := runPlane(b, plainLegs, keyed(sdp.AES128SHA80, "our key ", "their key "))
+		b.ReportMetric(bare.cost, "clear-core-ms/call-s")
+		b.ReportMetric(p.cost, "srtp-core-ms/call-s")
+		b.ReportMetric(p.cost-bare.cost, "added-core-ms/call-s")
+		b.ReportMetric(p.allocs, "allocs/packet")
+		b.ReportMetric(p.packets, "packets/call-s")
+		b.ReportMetric(p.gap(.99), "p99-ms")
 	}
 }

@@ -27,6 +27,7 @@ type digitJob struct {
 	keys      string
 	long, gap int // frames; gap is what follows a press, its last packets included
 	volume    uint8
+	pcm       []int16     // the keys as tones, where they are not sent as events
 	cancel    atomic.Bool // stop after the key being sent
 	done      chan error  // capacity 1: the shard never waits for the caller
 
@@ -95,35 +96,81 @@ func (j *digitJob) next(ts uint32, ticksPerFrame int) (e keyEvent, start uint32,
 	if j.frame == j.long+j.gap {
 		j.at, j.frame = j.at+1, 0
 	}
-	last := min(f+1, j.long)
+	last := min(f+1, j.long) * ticksPerFrame
+	// What is longer than the field of its duration goes on in a segment that
+	// begins where it was full (section 2.5.1.3): at 48 kHz after 1.4 s.
+	past := (last - 1) / segment * segment
+	from := j.start + uint32(past) //nolint:gosec // wraps on purpose
 	e = keyEvent{
 		event:    uint8(strings.IndexByte(keyNames, j.keys[at])), //nolint:gosec // newDigitJob checked
 		end:      f+1 >= j.long,
 		volume:   j.volume,
-		duration: uint16(last * ticksPerFrame), //nolint:gosec // at most 8 s at 8 kHz
+		duration: uint16(last - past), //nolint:gosec // at most segment
 	}
 	switch {
 	case f == 0:
-		return e, j.start, true, repeats, false
+		return e, from, true, repeats, false
 	case f+1 < j.long+repeats:
-		return e, j.start, false, 1, false
+		return e, from, false, 1, false
 	}
 	return keyEvent{}, 0, false, 0, false
+}
+
+// loudestTone keeps the sum of a key's two tones within full scale, dB.
+const loudestTone = -6.5
+
+// render makes the keys the tones of Q.23, at the rate of the session's frames.
+func (j *digitJob) render(rate int) {
+	j.pcm = []int16{}
+	silence := func(d time.Duration) { j.pcm = append(j.pcm, make([]int16, audio.Samples(d, rate))...) }
+	for i := range len(j.keys) {
+		switch j.keys[i] {
+		case 'w':
+			silence(shortPause)
+		case ',':
+			silence(longPause)
+		default:
+			tone, _ := audio.DTMF(j.keys[i], time.Duration(j.long)*audio.FrameTime, time.Duration(j.gap)*audio.FrameTime)
+			tone.Level = min(-float64(j.volume), loudestTone)
+			j.pcm = append(j.pcm, tone.PCM(rate)...)
+		}
+	}
+}
+
+// play fills a frame with the keys' tones; false when all have been played.
+func (j *digitJob) play(frame []int16) bool {
+	n := copy(frame, j.pcm[j.frame:])
+	clear(frame[n:])
+	j.frame += n
+	return j.frame < len(j.pcm) && !j.cancel.Load()
 }
 
 // SendDigits sends digits as telephone-events and returns when they are sent;
 // the Source is not pulled meanwhile. 'w' pauses for 0.5 s, ',' for 2 s. When
 // ctx ends, what is left is not sent.
 func (s *Session) SendDigits(ctx context.Context, digits string, tone telephony.Tone) error {
+	return s.sendDigits(ctx, digits, tone, false)
+}
+
+// SendTones is SendDigits for a peer that takes no telephone-events: the keys
+// are sound, in the place of the Source's.
+func (s *Session) SendTones(ctx context.Context, digits string, tone telephony.Tone) error {
+	return s.sendDigits(ctx, digits, tone, true)
+}
+
+func (s *Session) sendDigits(ctx context.Context, digits string, tone telephony.Tone, tones bool) error {
 	job, err := newDigitJob(digits, tone)
 	if err != nil || digits == "" {
 		return err
 	}
 	s.mu.Lock()
-	started := s.shard != nil
+	started, rate := s.shard != nil, s.rate
 	s.mu.Unlock()
 	if !started {
 		return errNotSending
+	}
+	if tones {
+		job.render(rate)
 	}
 	select {
 	case s.digitTurn <- struct{}{}: // capacity 1: one string at a time

@@ -37,7 +37,7 @@ func TestSendDigits(t *testing.T) {
 	}
 	r.steps(5)
 	hs, payloads, _ := r.sent()
-	k := keyReader{clock: 8000}
+	k := keyReader{clock: 8000, stamps: 8000}
 	keys, events, starts, ends := "", 0, 0, 0
 	for i, h := range hs {
 		if i > 0 && h.seq != hs[i-1].seq+1 {

@@ -66,7 +66,8 @@ func (e keyEvent) put(b []byte) {
 // another press where the sequence number went on, for senders that play each
 // key from a file of its own. It is a pure state machine.
 type keyReader struct {
-	clock int // Hz
+	clock  int // Hz, of durations
+	stamps int // Hz, of timestamps: the audio's, another only with a peer that mixes them
 
 	known   bool // the fields below mean a press
 	told    bool // its Digit was given
@@ -93,15 +94,15 @@ func (k *keyReader) packet(
 	case !k.known:
 		k.begin(key, seq, ts)
 	case after == 0 && key == k.key:
-	case after < 0 && after > -10*int32(k.clock) && now-k.touched < time.Second && late: //nolint:gosec // a rate
+	case after < 0 && after > -10*int32(k.stamps) && now-k.touched < time.Second && late: //nolint:gosec // a rate
 		return done, 0 // out of order, from a press that is over
 	case !k.told && key == k.key && after == segment:
 		k.before += segment
 		k.ts, k.ticks = ts, 0
 	case !k.told && key == k.key && !marker && uint32(e.duration) > k.ticks &&
-		after <= int32(k.clock): //nolint:gosec // a rate
+		after <= int32(k.stamps): //nolint:gosec // a rate
 		k.ts = ts // a sender that counts the timestamp on in one press
-	case key == k.key && max(after, -after) < int32(keyApart.Seconds()*float64(k.clock)): //nolint:gosec // small
+	case key == k.key && max(after, -after) < int32(keyApart.Seconds()*float64(k.stamps)): //nolint:gosec // small
 		k.ts = ts
 	default:
 		if d, ok := k.finish(); ok {
@@ -135,12 +136,12 @@ func (k *keyReader) over(now time.Duration) (telephony.Digit, bool) {
 // ones. It gives the press that was not over.
 func (k *keyReader) restart() (telephony.Digit, bool) {
 	d, ok := k.finish()
-	*k = keyReader{clock: k.clock}
+	*k = keyReader{clock: k.clock, stamps: k.stamps}
 	return d, ok
 }
 
 func (k *keyReader) begin(key byte, seq uint16, ts uint32) {
-	*k = keyReader{clock: k.clock, known: true, key: key, seq: seq, ts: ts}
+	*k = keyReader{clock: k.clock, stamps: k.stamps, known: true, key: key, seq: seq, ts: ts}
 }
 
 // finish gives the press, once.

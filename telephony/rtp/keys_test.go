@@ -47,7 +47,7 @@ func renumbered(ps []keyPacket, by int) []keyPacket {
 
 // read gives the keys a reader tells, the late ones too.
 func read(ps []keyPacket) (ds []telephony.Digit) {
-	k := keyReader{clock: 8000}
+	k := keyReader{clock: 8000, stamps: 8000}
 	now := time.Duration(0)
 	for _, p := range ps {
 		for ; now < p.at; now += 20 * time.Millisecond {
@@ -177,7 +177,7 @@ func FuzzKeyEvent(f *testing.F) {
 	f.Add([]byte{1, 0x8a, 3, 0x20}, uint32(160), true)
 	f.Add([]byte{255, 255, 255, 255, 255}, uint32(1<<31), false)
 	f.Fuzz(func(t *testing.T, b []byte, step uint32, marker bool) {
-		k := keyReader{clock: 8000}
+		k := keyReader{clock: 8000, stamps: 8000}
 		ts, told, starts := uint32(0), 0, 0
 		for now := time.Duration(0); len(b) > 0; now += 20 * time.Millisecond {
 			e, ok := parseKeyEvent(b)

@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,7 @@ const (
 // latch locks a session to one source: address, port and SSRC (SEC-2). It is a pure state machine.
 type latch struct {
 	announced netip.AddrPort // of the SDP
+	others    []netip.AddrPort
 	allow     []netip.Prefix
 	any       bool
 
@@ -77,7 +79,7 @@ func (l *latch) set(p *Params, now time.Duration) {
 	if p.Remote != l.announced {
 		l.candidates = [classes]candidate{}
 	}
-	l.announced, l.allow, l.any = p.Remote, p.Allow, p.NATAny
+	l.announced, l.others, l.allow, l.any = p.Remote, p.Others, p.Allow, p.NATAny
 }
 
 // class is how well an address is known; false: not at all.
@@ -87,7 +89,7 @@ func (l *latch) class(from netip.AddrPort) (int, bool) {
 		return announcedPort, true
 	case from.Addr() == l.announced.Addr():
 		return announcedIP, true
-	case l.any:
+	case l.any, slices.Contains(l.others, from):
 		return otherAllowed, true
 	}
 	for _, p := range l.allow {
@@ -123,7 +125,13 @@ func (l *latch) packet(from netip.AddrPort, ssrc uint32, seq uint16, now time.Du
 // mayFollow is whether a source of that class may take the locked one's place.
 func (l *latch) mayFollow(class int, now time.Duration) bool {
 	silent := now - l.last
-	return l.moved || class <= announcedIP && silent >= silentAnnounced || silent >= silentLearned
+	switch {
+	case l.moved, class == announcedPort && slices.Contains(l.others, l.addr):
+		return true
+	case class <= announcedIP:
+		return silent >= silentAnnounced
+	}
+	return silent >= silentLearned
 }
 
 // try counts a packet of a candidate and latches it when there were enough.
@@ -155,6 +163,44 @@ func (l *latch) try(class int, from netip.AddrPort, ssrc uint32, seq uint16, now
 	l.addr, l.ssrc, l.last = from, ssrc, now
 	l.candidates = [classes]candidate{}
 	return latched, class
+}
+
+// worth is whether an encrypted packet from there is looked into: while the
+// locked source speaks, nobody whom nothing told of costs more than this.
+func (l *latch) worth(from netip.AddrPort, now time.Duration) bool {
+	if !l.locked || l.moved || from == l.addr {
+		return true
+	}
+	_, known := l.class(from)
+	return known || now-l.last >= silentAnnounced
+}
+
+// proven takes an encrypted packet that authenticated: nobody but the peer can
+// have made it, so its source is believed at once and wherever it is. Who only
+// copies the peer's packets to another address gets none of ours: a second
+// source is followed once the locked one is not heard between its packets.
+func (l *latch) proven(from netip.AddrPort, ssrc uint32, now time.Duration) {
+	l.settle(now)
+	c := &l.candidates[announcedPort]
+	if l.locked && from == l.addr {
+		l.ssrc, l.last = ssrc, now
+		if !l.moved {
+			*c = candidate{}
+		}
+		return
+	}
+	if l.locked && !l.moved {
+		if c.addr != from {
+			*c = candidate{addr: from}
+		}
+		c.n, c.last = c.n+1, now
+		if c.n < latchPackets {
+			return
+		}
+	}
+	l.locked, l.moved = true, false
+	l.addr, l.ssrc, l.last = from, ssrc, now
+	l.candidates = [classes]candidate{}
 }
 
 // settle ends the time after a move.

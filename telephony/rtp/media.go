@@ -209,8 +209,16 @@ func (m *Media) release(port int) {
 	m.endLocked()
 }
 
-// leave puts the ports of a closed session in quarantine.
+// leave puts the ports of a closed session in quarantine; a Wire has none.
 func (m *Media) leave(s *Session) {
+	if s.wired {
+		s.rtp.close()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.open--
+		m.endLocked()
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.open--

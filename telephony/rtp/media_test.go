@@ -12,6 +12,7 @@ import (
 
 	"github.com/patchcord/patchcord/audio"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/sdp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -120,6 +121,7 @@ func TestTwoSessionsTalk(t *testing.T) {
 		mux       bool
 		ip        netip.Addr
 		farSilent bool
+		srtp      sdp.Suite
 	}{
 		{name: "µ-law", codec: "PCMU", pt: 0, ip: loopback},
 		{name: "A-law in 30 ms packets", codec: "PCMA", pt: 8, ptime: 30 * time.Millisecond, ip: loopback},
@@ -127,6 +129,7 @@ func TestTwoSessionsTalk(t *testing.T) {
 		{name: "G.722 at 8 kHz", codec: "G722", pt: 9, rate: 8000, ip: loopback},
 		{name: "µ-law at 16 kHz, 60 ms packets", codec: "PCMU", pt: 0, rate: 16000, ptime: 60 * time.Millisecond, ip: loopback},
 		{name: "shared RTCP port, IPv6", codec: "PCMU", pt: 0, mux: true, ip: netip.IPv6Loopback()},
+		{name: "encrypted", codec: "PCMU", pt: 0, ip: loopback, srtp: sdp.AES128SHA80},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -136,6 +139,12 @@ func TestTwoSessionsTalk(t *testing.T) {
 			for i, s := range []*Session{a, b} {
 				p := params([]*Session{b, a}[i], c.codec, c.pt)
 				p.Rate, p.PTime, p.RTCPMux = c.rate, c.ptime, c.mux
+				if c.srtp != "" {
+					p.SRTP = keyed(c.srtp, "one", "two")
+					if i == 1 {
+						p.SRTP = reversed(p.SRTP)
+					}
+				}
 				s.Connect(ears[i], &talk{})
 				if err := s.Apply(p); err != nil {
 					t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/patchcord/patchcord/telephony/sdp"
 )
 
 // Params is what offer and answer have settled for one session.
@@ -15,7 +17,7 @@ type Params struct {
 	RemoteRTCP netip.AddrPort
 	RTCPMux    bool // RFC 5761: reports share the RTP port
 
-	Codec string // a name that audio/codec knows: "PCMU", "PCMA", "G722"
+	Codec string // a name that audio/codec knows: "PCMU", "PCMA", "G722", "opus"
 	PT    uint8  // its payload type, 0 to 127
 
 	EventPT    int // payload type of telephone-event (RFC 4733); -1: not negotiated
@@ -28,10 +30,15 @@ type Params struct {
 
 	Send, Receive bool // direction, as seen from here
 
+	SRTP sdp.Keys // zero: RTP in the clear. A key that stays the same goes on where it was.
+
 	// Rate of the frames, 8000 or 16000 Hz; 0: the codec's own. Fixed by the
 	// first Apply, ignored after.
 	Rate int
 
+	// Others are where the other branches of a call that forked hear. The one
+	// that is latched is heard on until a packet comes from Remote.
+	Others []netip.AddrPort
 	Allow  []netip.Prefix // the trunk's media addresses beside Remote's
 	NATAny bool           // media may come from any address and is learned from it
 

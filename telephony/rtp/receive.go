@@ -18,7 +18,7 @@ const (
 	// The RTCP port is looked at every 25 ticks, 500 ms.
 	rtcpEvery = 25
 
-	keptSize = 540 // bytes: a header and maxPayload, and some
+	keptSize = 540 // bytes: a header and 60 ms of G.711, and some
 )
 
 // receiver is the incoming half of a session. It belongs to the shard.
@@ -41,9 +41,9 @@ type receiver struct {
 
 	rtcpFrom netip.AddrPort
 
-	packets, malformed, strangers, unknown, doubles uint64
-	concealed                                       uint64
-	frozen                                          frozen
+	packets, malformed, strangers, unknown, doubles, forged uint64
+	concealed                                               uint64
+	frozen                                                  frozen
 }
 
 // kept are the packets of a source that may be latched soon.
@@ -88,7 +88,7 @@ func (s *Session) receive(sh *shard, now time.Duration) {
 	}
 	if s.ticks%rtcpEvery == 0 && !s.set.RTCPMux {
 		for i := range s.rtcp.read(in) {
-			s.rtcpPacket(in.data(i), in.from[i], in.at[i])
+			s.rtcpPacket(in.data(i), in.from[i], in.at[i], now)
 		}
 	}
 }
@@ -97,8 +97,19 @@ func (s *Session) receive(sh *shard, now time.Duration) {
 func (s *Session) packet(b []byte, from netip.AddrPort, at, now time.Duration) {
 	r := &s.in
 	if isRTCP(b) {
-		s.rtcpPacket(b, from, at)
+		s.rtcpPacket(b, from, at, now)
 		return
+	}
+	secured := s.set.open != nil
+	if secured {
+		if !r.latch.worth(from, now) {
+			r.strangers++
+			return
+		}
+		var ok bool
+		if b, ok = s.unseal(b, now); !ok {
+			return
+		}
 	}
 	h, payload, ok := parseHeader(b)
 	if !ok {
@@ -108,6 +119,11 @@ func (s *Session) packet(b []byte, from netip.AddrPort, at, now time.Duration) {
 	kind, ok := s.kind(h.pt)
 	if !ok || h.ssrc == s.out.ssrc { // our own comes back: a loop
 		r.unknown++
+		return
+	}
+	if secured {
+		r.latch.proven(from, h.ssrc, now)
+		s.take(h, payload, kind, at, now)
 		return
 	}
 	v, class := r.latch.packet(from, h.ssrc, h.seq, now)
@@ -172,7 +188,7 @@ func (s *Session) take(h header, payload []byte, kind jitter.Kind, at, now time.
 	switch kind {
 	case jitter.Audio:
 		p.Payload = payload
-		p.Dur = s.set.spec.Ticks(s.set.spec.Samples(len(payload)))
+		p.Dur = s.set.spec.Ticks(s.set.spec.Samples(payload))
 	case jitter.Noise:
 		p.Payload = payload
 	default:
@@ -215,6 +231,11 @@ func (s *Session) hear(sh *shard, now time.Duration) {
 			lost = s.fill(frame, now) // one frame of silence less
 		}
 	}
+	if set.inband != nil && set.Receive {
+		if key, long, ok := set.inband.Push(frame); ok {
+			s.tell(telephony.Digit{Key: key, Duration: long, Source: "inband"})
+		}
+	}
 	pcm := frame
 	if set.up != nil {
 		pcm = resample(set.up, sh.frame[:audio.Samples(audio.FrameTime, set.Rate)], frame)
@@ -250,10 +271,10 @@ func (s *Session) fill(frame []int16, now time.Duration) (lost bool) {
 			r.have += s.sound(o, dst)
 			continue
 		}
-		dst = dst[:min(missing, int(o.Dur)*set.spec.Rate/set.spec.ClockRate)]
+		dst = dst[:min(missing, set.samples(o.Dur))]
 		switch {
 		case o.Kind == jitter.Lost:
-			set.conceal.Conceal(dst)
+			set.lose(dst, o.Payload)
 			concealed, lost = true, true
 		case o.Kind == jitter.Pause && r.comfort:
 			r.noise.Fill(dst)
@@ -283,7 +304,24 @@ func (s *Session) sound(o jitter.Output, dst []int16) int {
 	r.came = o.At
 	n := s.set.dec.Decode(dst, o.Payload)
 	s.set.conceal.Good(dst[:n])
+	if all := s.set.samples(o.Dur); n < all && all <= len(dst) { // it cannot be read
+		s.set.lose(dst[n:all], nil)
+		n = all
+	}
 	return n
+}
+
+// samples is how many samples ticks last on the wire.
+func (s *settings) samples(ticks uint32) int { return int(ticks) * s.spec.Rate / s.spec.ClockRate }
+
+// lose fills dst with what may have been in what is lost; next is the payload
+// behind it, nil where that is not there.
+func (s *settings) lose(dst []int16, next []byte) {
+	if s.recover != nil && s.recover.Recover(dst, next) {
+		s.conceal.Good(dst)
+		return
+	}
+	s.conceal.Conceal(dst)
 }
 
 // silence tells whether a frame is no louder than the background.

@@ -29,9 +29,10 @@ type schedule struct {
 // report is what the shard knows when a report is due; it is made into packets
 // by the Media's own goroutine.
 type report struct {
-	s  *Session
-	to netip.AddrPort
-	by conn
+	s    *Session
+	to   netip.AddrPort
+	by   conn
+	seal *sealer // nil: in the clear
 
 	ssrc            uint32
 	sending         bool // packets were sent since the last report
@@ -100,7 +101,7 @@ func (s *Session) report(now time.Duration) {
 func (s *Session) makeReport(now time.Duration) report {
 	o, q := &s.out, &s.in.quality
 	r := report{
-		s: s, ssrc: o.ssrc, at: time.Now(), ts: o.ts,
+		s: s, seal: s.set.seal, ssrc: o.ssrc, at: time.Now(), ts: o.ts,
 		sending: o.sent != s.reports.sent, packets: o.packets, octets: o.octets,
 		hearing: q.known, of: q.ssrc, highest: q.highest,
 	}
@@ -128,10 +129,16 @@ func (s *Session) reportAddress(now time.Duration) (netip.AddrPort, conn) {
 }
 
 // rtcpPacket passes a report of the peer on. Others' are dropped.
-func (s *Session) rtcpPacket(b []byte, from netip.AddrPort, at time.Duration) {
+func (s *Session) rtcpPacket(b []byte, from netip.AddrPort, at, now time.Duration) {
 	r := &s.in
 	ip := from.Addr()
-	if ip != r.latch.announced.Addr() && ip != s.set.RemoteRTCP.Addr() && (!r.latch.locked || ip != r.latch.addr.Addr()) {
+	if s.set.open != nil {
+		var ok bool
+		if b, ok = s.unsealReport(b, now); !ok {
+			return
+		}
+	} else if ip != r.latch.announced.Addr() && ip != s.set.RemoteRTCP.Addr() &&
+		(!r.latch.locked || ip != r.latch.addr.Addr()) {
 		r.strangers++
 		return
 	}
@@ -158,6 +165,12 @@ func (m *Media) sendReport(r report, bye bool) {
 	}
 	r.s.wireMu.Lock()
 	defer r.s.wireMu.Unlock()
+	if r.seal != nil {
+		if b, err = r.seal.rtcp.EncryptRTCP(nil, b, nil); err != nil {
+			m.log.Error("rtp: encrypt report", zap.Error(err))
+			return
+		}
+	}
 	if !r.s.cut {
 		r.by.write(b, r.to)
 	}

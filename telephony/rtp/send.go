@@ -48,15 +48,20 @@ func (s *Session) speak(sh *shard, now time.Duration) {
 		}
 		return
 	}
-	if job != nil {
+	if job != nil && job.pcm == nil {
 		o.have, o.talking = 0, false
 		s.press(sh, job, ts, now)
 		return
 	}
 	frame := sh.frame[:audio.Samples(audio.FrameTime, set.Rate)]
 	src := s.ends.Load().src
-	talking := src != nil && src.Next(frame)
-	if !talking {
+	var talking bool
+	if job != nil {
+		talking = true
+		if !job.play(frame) {
+			s.digitsDone(job, nil)
+		}
+	} else if talking = src != nil && src.Next(frame); !talking {
 		clear(frame)
 	}
 	if talking && !o.talking {
@@ -110,8 +115,12 @@ func (s *Session) send(sh *shard, h header, n int, now time.Duration) {
 	h.seq, h.ssrc = o.seq, o.ssrc
 	h.put(sh.packet[:])
 	o.seq++
+	packet, ok := sh.packet[:headerSize+n], true
+	if s.set.seal != nil {
+		packet, ok = s.set.seal.packet(packet)
+	}
 	o.late.add(sh.clock.now() - now)
-	if !s.rtp.write(sh.packet[:headerSize+n], s.in.latch.destination(now)) {
+	if !ok || !s.rtp.write(packet, s.in.latch.destination(now)) {
 		o.failed++
 		return
 	}

@@ -19,8 +19,9 @@ import (
 type Session struct {
 	media *Media
 	rtp   conn
-	rtcp  conn // port above rtp's
-	port  int
+	rtcp  conn // port above rtp's; nil of a wired one
+	port  int  // 0 of a wired one
+	wired bool // a Wire carries its packets
 
 	digitTurn chan struct{} // held by the SendDigits at work; capacity 1: one at a time
 	digits    atomic.Pointer[digitJob]
@@ -72,19 +73,23 @@ type settings struct {
 	spec     codec.Spec
 	frame    int // samples of 20 ms on the wire
 	enc, dec codec.Codec
+	recover  codec.Recoverer // what the codec itself makes of a loss; nil: nothing
 	conceal  *codec.Concealer
+	inband   *audio.KeyDetector // nil: keys come as telephone-events
 	buf      *jitter.Buffer
 	fifo     []int16          // decoded, not heard yet
 	part     []int16          // samples that wait for a whole packet; nil: packets are frames
 	up, down *audio.Resampler // wire to frames, frames to wire; nil at equal rates
+
+	seal       *sealer // nil: in the clear, as open
+	open       *opener
+	before     *opener       // of the peer's key before, until beforeEnds; nil: none
+	beforeEnds time.Duration // on the shard's clock
 }
 
 // partFrames is how many frames may wait for a packet of another length to be whole:
 // two of the longest packets and some.
 const partFrames = 8
-
-// maxPayload is 60 ms of G.711 or G.722 and some, bytes.
-const maxPayload = 500
 
 func newSettings(p Params, notify func(telephony.Event)) (*settings, error) {
 	spec, ok := codec.Lookup(p.Codec)
@@ -94,6 +99,9 @@ func newSettings(p Params, notify func(telephony.Event)) (*settings, error) {
 	if p.Rate == 0 {
 		p.Rate = spec.Rate
 	}
+	if spec.Frames && p.PTime == 30*time.Millisecond {
+		p.PTime = audio.FrameTime // Opus has no such frame, and ptime is a wish (RFC 8866 section 6.4)
+	}
 	if p.EventClock <= 0 {
 		p.EventClock = spec.ClockRate
 	}
@@ -102,16 +110,20 @@ func newSettings(p Params, notify func(telephony.Event)) (*settings, error) {
 		frame: audio.Samples(audio.FrameTime, spec.Rate),
 		enc:   spec.New(), dec: spec.New(),
 		conceal: codec.NewConcealer(spec.Rate),
-		buf:     jitter.New(jitter.Config{Clock: spec.ClockRate, MaxPayload: maxPayload}),
+		buf:     jitter.New(jitter.Config{Clock: spec.ClockRate, MaxPayload: spec.MaxPayload}),
 	}
-	s.fifo = make([]int16, s.frame+spec.Samples(maxPayload))
+	s.recover, _ = s.dec.(codec.Recoverer)
+	if p.EventPT < 0 {
+		s.inband = audio.NewKeyDetector(spec.Rate)
+	}
+	s.fifo = make([]int16, s.frame+spec.MaxSamples())
 	if p.PTime != audio.FrameTime {
 		s.part = make([]int16, partFrames*s.frame)
 	}
 	if p.Rate != spec.Rate {
 		s.up, s.down = audio.NewResampler(spec.Rate, p.Rate), audio.NewResampler(p.Rate, spec.Rate)
 	}
-	return s, nil
+	return s, s.secure()
 }
 
 func newSession(m *Media, rtp, rtcp conn, port int) *Session {
@@ -131,10 +143,13 @@ func newSession(m *Media, rtp, rtcp conn, port int) *Session {
 // Local is the address packets are received at.
 func (s *Session) Local() netip.AddrPort { return s.rtp.local() }
 
-// Apply sets what was negotiated. The first time it starts the session, later
-// it takes effect as a whole at the session's next tick; SSRC, sequence and
-// timestamps go on.
+// Apply sets what was negotiated; a session on a [Wire] needs no addresses. The
+// first time it starts the session, later it takes effect as a whole at the
+// session's next tick; SSRC, sequence and timestamps go on.
 func (s *Session) Apply(p Params) error {
+	if s.wired {
+		p.Remote, p.RTCPMux = wirePeer, true
+	}
 	p, err := p.withDefaults()
 	if err != nil {
 		return err
@@ -225,9 +240,15 @@ func (s *Session) adopt(sh *shard, now time.Duration) {
 		return
 	}
 	old := s.set
+	if old != nil {
+		set.keep(old, now)
+	}
 	if old != nil && old.spec.Name == set.spec.Name {
-		set.enc, set.dec, set.conceal, set.buf = old.enc, old.dec, old.conceal, old.buf
+		set.enc, set.dec, set.recover, set.conceal, set.buf = old.enc, old.dec, old.recover, old.conceal, old.buf
 		set.up, set.down, set.fifo = old.up, old.down, old.fifo
+		if set.inband != nil && old.inband != nil {
+			set.inband = old.inband
+		}
 		if set.part == nil {
 			set.part = old.part // which may hold samples still
 		} else {
@@ -241,7 +262,7 @@ func (s *Session) adopt(sh *shard, now time.Duration) {
 	s.set = set
 	s.in.latch.set(&set.Params, now)
 	s.in.watchFrom(now)
-	s.in.keys.clock = set.EventClock
+	s.in.keys.clock, s.in.keys.stamps = set.EventClock, set.spec.ClockRate
 	s.in.quality.clock = set.spec.ClockRate
 	if !set.Receive {
 		set.buf.Reset()

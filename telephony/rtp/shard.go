@@ -66,6 +66,7 @@ type shard struct {
 	in          *batch
 	frame, wire [audio.MaxFrameSamples]int16
 	packet      [packetSize]byte
+	clear       [packetSize]byte // of SRTP, decrypted
 }
 
 func newShard(m *Media) *shard {

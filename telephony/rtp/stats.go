@@ -31,7 +31,8 @@ func (s *Session) figuresLocked() {
 	f.PacketsSent, f.PacketsReceived = o.sent, r.packets
 	f.PacketsLost = r.quality.lost()
 	f.PacketsLate = buf.Late + buf.Skipped + r.frozen.late + r.frozen.skipped
-	f.PacketsDiscarded = r.malformed + r.strangers + r.unknown + r.doubles
+	f.PacketsDiscarded = r.malformed + r.strangers + r.unknown + r.doubles + r.forged
+	f.PacketsForged = r.forged
 	f.Concealed = r.concealed
 	f.Jitter = r.quality.jitter
 	f.BufferDelay = buf.Target
@@ -51,11 +52,11 @@ func (s *Session) Stats() telephony.Stats {
 	if n := s.figures.expected; n > 0 {
 		st.Loss = float64(st.PacketsLost) / float64(n)
 		gone := float64(st.PacketsLost+st.PacketsLate) / float64(n)
-		st.MOS = mos(far.rtt/2+audio.FrameTime+st.BufferDelay, gone)
+		st.MOS = telephony.MOS(far.rtt/2+audio.FrameTime+st.BufferDelay, gone)
 	}
 	if far.reported {
 		st.RemoteLost, st.RemoteLoss, st.RemoteJitter = far.lost, far.loss, far.jitter
-		st.RemoteMOS = mos(far.rtt/2+audio.FrameTime+farBuffer, far.loss)
+		st.RemoteMOS = telephony.MOS(far.rtt/2+audio.FrameTime+farBuffer, far.loss)
 	}
 	return st
 }

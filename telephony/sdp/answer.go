@@ -13,12 +13,17 @@ import (
 // answered ones at any packet.
 func Answer(offer *Session, l Local, c Capabilities) (*Session, Negotiated, error) {
 	c = c.withDefaults()
-	index, chosen, err := choose(offer, c)
+	index, chosen, err := choose(offer, l, c)
 	if err != nil {
 		return nil, Negotiated{}, err
 	}
 	m := &offer.Media[index]
 	n := Negotiated{EventPT: noNumber, RecvEvent: noNumber, CNPT: noNumber, RTCPMux: m.Mux()}
+	key, keys, secured := usable(m.Cryptos(), l.Crypto)
+	l.Crypto = nil
+	if secured {
+		n.SRTP, l.Crypto = keys, []Crypto{key}
+	}
 	n.Remote, n.RemoteRTCP, err = offer.remote(m, n.RTCPMux)
 	if err != nil {
 		return nil, Negotiated{}, err
@@ -44,6 +49,11 @@ func Answer(offer *Session, l Local, c Capabilities) (*Session, Negotiated, erro
 			codecs = append(codecs, aux)
 		}
 	}
+	if aux := anyEvent(m.Codecs()); n.EventPT < 0 && !c.NoEvents && aux.Name != "" {
+		n.EventPT, n.RecvEvent, n.EventClock = aux.PT, aux.PT, aux.ClockRate
+		aux.Fmtp = event(0).Fmtp
+		codecs = append(codecs, aux)
+	}
 	theirs, want := offer.held(m), l.direction()
 	n.Send, n.Receive = want.Sends() && theirs.Receives(), want.Receives() && theirs.Sends()
 	n.Held = !theirs.Receives()
@@ -62,28 +72,68 @@ func Answer(offer *Session, l Local, c Capabilities) (*Session, Negotiated, erro
 	return s, n, nil
 }
 
-// choose finds the stream and the codec to answer.
-func choose(offer *Session, c Capabilities) (int, Codec, error) {
-	none := refuse(WarnMedia, "no audio is offered")
+// anyEvent is the first telephone-event: of whatever clock it is, keys are
+// better than none. Some telephones offer that of 8000 Hz alone beside Opus.
+func anyEvent(of []Codec) Codec {
+	if i := slices.IndexFunc(of, func(c Codec) bool { return strings.EqualFold(c.Name, eventName) }); i >= 0 {
+		return of[i]
+	}
+	return Codec{}
+}
+
+// choose finds the stream and the codec to answer: an encrypted stream before
+// one in the clear, whatever their order.
+func choose(offer *Session, l Local, c Capabilities) (int, Codec, error) {
+	none, found, chosen := refuse(WarnMedia, "no audio is offered"), -1, Codec{}
 	for i := range offer.Media {
 		m := &offer.Media[i]
-		switch {
-		case !strings.EqualFold(m.Type, "audio") || m.Port == 0:
-		case plain(m.Proto):
-			for _, codec := range m.Codecs() {
-				if slices.ContainsFunc(c.Codecs, codec.same) {
-					return i, codec, nil
-				}
+		if !strings.EqualFold(m.Type, "audio") || m.Port == 0 {
+			continue
+		}
+		secured, why := l.takes(m, c.SRTP)
+		if why != nil {
+			if none.Code != WarnFormat {
+				none = why
 			}
+			continue
+		}
+		k := slices.IndexFunc(m.Codecs(), func(o Codec) bool { return slices.ContainsFunc(c.Codecs, o.same) })
+		switch {
+		case k < 0:
 			none = refuse(WarnFormat, "no codec in common, we speak %s", names(c.Codecs))
-		case none.Code == WarnFormat:
-		case secure(m.Proto):
-			none = refuse(WarnTransport, "only SRTP is offered (%s), we speak RTP/AVP", m.Proto)
-		default:
-			none = refuse(WarnTransport, "profile %s is offered, we speak RTP/AVP", m.Proto)
+		case secured:
+			return i, m.Codecs()[k], nil
+		case found < 0:
+			found, chosen = i, m.Codecs()[k]
 		}
 	}
+	if found >= 0 {
+		return found, chosen, nil
+	}
 	return 0, Codec{}, none
+}
+
+// takes tells whether the profile and the keys of an m-line are such that we can
+// answer it, and then encrypted or not. Required never falls back (SEC-14).
+func (l Local) takes(m *Media, policy SRTP) (secured bool, why *Error) {
+	_, _, usable := usable(m.Cryptos(), l.Crypto)
+	switch {
+	case policy == SRTPOff && secure(m.Proto):
+		return false, refuse(WarnTransport, "only SRTP is offered (%s), we speak RTP/AVP", m.Proto)
+	case policy == SRTPOff && !plain(m.Proto):
+		return false, refuse(WarnTransport, "profile %s is offered, we speak RTP/AVP", m.Proto)
+	case policy == SRTPOff:
+		return false, nil
+	case !plain(m.Proto) && !sdes(m.Proto):
+		return false, refuse(WarnTransport, "profile %s is offered, we speak RTP/AVP and RTP/SAVP", m.Proto)
+	case usable:
+		return true, nil
+	case sdes(m.Proto):
+		return false, insecure("SRTP is offered without a key that we can use (a=crypto)")
+	case policy == SRTPRequired:
+		return false, insecure("SRTP is required and not offered (a=crypto)")
+	}
+	return false, nil
 }
 
 // refused answers an m-line that we do not take (RFC 3264 section 6).
@@ -120,10 +170,19 @@ func Accept(offer, answer *Session) (Negotiated, error) {
 	switch {
 	case !strings.EqualFold(theirs.Type, "audio") || theirs.Port == 0:
 		return Negotiated{}, refuse(WarnMedia, "the answer refuses our audio")
+	}
+	keys, secured := answered(theirs.Cryptos(), ours.Cryptos())
+	switch {
+	case secured && (plain(theirs.Proto) || sdes(theirs.Proto)):
+		// Some answer keys in a plain profile with the secure one.
 	case !strings.EqualFold(theirs.Proto, ours.Proto):
 		return Negotiated{}, refuse(WarnTransport, "the answer is %s, we offered %s", theirs.Proto, ours.Proto)
+	case secure(ours.Proto):
+		return Negotiated{}, insecure("SRTP is required, the answer has no key that goes with the offer (a=crypto)")
 	}
-	n := Negotiated{EventPT: noNumber, RecvEvent: noNumber, CNPT: noNumber, RTCPMux: ours.Mux() && theirs.Mux()}
+	n := Negotiated{
+		EventPT: noNumber, RecvEvent: noNumber, CNPT: noNumber, RTCPMux: ours.Mux() && theirs.Mux(), SRTP: keys,
+	}
 	var err error
 	if n.Remote, n.RemoteRTCP, err = answer.remote(theirs, n.RTCPMux); err != nil {
 		return Negotiated{}, err
@@ -162,6 +221,11 @@ func (n *Negotiated) agree(ours, theirs []Codec) bool {
 			n.EventPT, n.RecvEvent, n.EventClock = c.PT, ours[i].PT, c.ClockRate
 		case n.CNPT < 0 && strings.EqualFold(c.Name, noiseName):
 			n.CNPT = c.PT
+		}
+	}
+	if c := anyEvent(theirs); n.EventPT < 0 {
+		if i := slices.IndexFunc(ours, c.same); i >= 0 && c.Name != "" {
+			n.EventPT, n.RecvEvent, n.EventClock = c.PT, ours[i].PT, c.ClockRate
 		}
 	}
 	return true

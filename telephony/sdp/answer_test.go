@@ -68,8 +68,21 @@ func TestAnswer(t *testing.T) {
 				"a=rtpmap:101 telephone-event/8000", "a=rtpmap:110 telephone-event/48000", "a=fmtp:96 useinbandfec=0",
 			},
 			want: []string{
-				"m=audio 20000 RTP/AVP 96 110", "a=rtpmap:96 OPUS/48000/2", "a=fmtp:96 useinbandfec=1",
+				"m=audio 20000 RTP/AVP 96 110", "a=rtpmap:96 OPUS/48000/2",
+				"a=fmtp:96 maxplaybackrate=16000;maxaveragebitrate=24000;useinbandfec=1",
 				"a=rtpmap:110 telephone-event/48000", "a=fmtp:110 0-15", "a=ptime:20", "a=sendrecv",
+			},
+		},
+		{
+			name: "telephone-event of another clock than the only codec's",
+			caps: Capabilities{Codecs: []Codec{Opus}},
+			offer: []string{
+				addr, "m=audio 5000 RTP/AVP 96 101", "a=rtpmap:96 opus/48000/2", "a=rtpmap:101 telephone-event/8000",
+			},
+			want: []string{
+				"m=audio 20000 RTP/AVP 96 101", "a=rtpmap:96 opus/48000/2",
+				"a=fmtp:96 maxplaybackrate=16000;maxaveragebitrate=24000;useinbandfec=1",
+				"a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15", "a=ptime:20", "a=sendrecv",
 			},
 		},
 		{
@@ -398,7 +411,8 @@ func TestOffer(t *testing.T) {
 	}).Marshal())
 	want := string(body(
 		"v=0", "o=- 7 1 IN IP6 2001:db8::1", "s=-", "c=IN IP6 2001:db8::1", "t=0 0",
-		"m=audio 20000 RTP/AVP 111 9 8 101 96 13", "a=rtpmap:111 opus/48000/2", "a=fmtp:111 useinbandfec=1",
+		"m=audio 20000 RTP/AVP 111 9 8 101 96 13", "a=rtpmap:111 opus/48000/2",
+		"a=fmtp:111 maxplaybackrate=16000;maxaveragebitrate=24000;useinbandfec=1",
 		"a=rtpmap:9 G722/8000", "a=rtpmap:8 PCMA/8000",
 		"a=rtpmap:101 telephone-event/48000", "a=fmtp:101 0-15", "a=rtpmap:96 telephone-event/8000", "a=fmtp:96 0-15",
 		"a=rtpmap:13 CN/8000", "a=ptime:40", "a=rtcp:20010", "a=sendrecv",

@@ -21,7 +21,12 @@ var (
 	PCMU = Codec{Name: "PCMU", PT: 0, ClockRate: 8000}
 	PCMA = Codec{Name: "PCMA", PT: 8, ClockRate: 8000}
 	G722 = Codec{Name: "G722", PT: 9, ClockRate: 8000}
-	Opus = Codec{Name: "opus", PT: 111, ClockRate: 48000, Channels: 2, Fmtp: "useinbandfec=1"}
+	// Opus is offered and answered for wideband speech: no more is decoded (RFC
+	// 7587 section 6.1).
+	Opus = Codec{
+		Name: "opus", PT: 111, ClockRate: 48000, Channels: 2,
+		Fmtp: "maxplaybackrate=16000;maxaveragebitrate=24000;useinbandfec=1",
+	}
 )
 
 const (

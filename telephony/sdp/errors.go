@@ -19,6 +19,8 @@ type Error struct {
 	Code int    // Warning code
 	Line int    // of the body, from 1; 0 where no single line is at fault
 	Text string // plain ASCII without quotes
+	// Insecure tells that nothing but SRTP was in the way.
+	Insecure bool
 }
 
 func (e *Error) Error() string {
@@ -36,6 +38,8 @@ func (e *Error) Warning(agent string) string {
 	}
 	return fmt.Sprintf("%d %s %q", e.Code, agent, e.Text)
 }
+
+func insecure(text string) *Error { return &Error{Code: WarnTransport, Text: text, Insecure: true} }
 
 func refuse(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}

@@ -39,6 +39,18 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("an offer without m-line")
 			}
 		}
+		for _, policy := range []SRTP{SRTPOptional, SRTPRequired} {
+			neg := NewNegotiator(local4, Capabilities{SRTP: policy})
+			_, n, err := neg.Answer(b)
+			if err == nil && policy == SRTPRequired && n.SRTP.Suite == "" {
+				t.Fatalf("%q is answered in the clear", b) // SEC-14
+			}
+			neg = NewNegotiator(local4, Capabilities{SRTP: policy})
+			neg.Offer()
+			if n, err := neg.Accept(b); err == nil && policy == SRTPRequired && n.SRTP.Suite == "" {
+				t.Fatalf("%q is accepted in the clear", b)
+			}
+		}
 	})
 }
 

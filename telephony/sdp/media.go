@@ -6,31 +6,6 @@ import (
 	"strings"
 )
 
-// Crypto is one SDES key offer, a=crypto (RFC 4568).
-type Crypto struct {
-	Tag    int
-	Suite  string // "AES_CM_128_HMAC_SHA1_80"
-	Params string // key parameters and session parameters, as written
-}
-
-// Cryptos are the SDES keys of the m-line that can be read.
-func (m *Media) Cryptos() []Crypto {
-	var list []Crypto
-	for _, a := range m.Attrs {
-		if !strings.EqualFold(a.Key, "crypto") {
-			continue
-		}
-		f := strings.SplitN(a.Value, " ", 3)
-		if len(f) < 3 {
-			continue
-		}
-		if tag, err := strconv.Atoi(f[0]); err == nil && tag >= 0 {
-			list = append(list, Crypto{Tag: tag, Suite: f[1], Params: f[2]})
-		}
-	}
-	return list
-}
-
 // Direction is that of the m-line, else the session's, else sendrecv.
 func (s *Session) Direction(m *Media) Direction {
 	for _, attrs := range [][]Attr{m.Attrs, s.Attrs} {
@@ -107,9 +82,13 @@ func (m *Media) rtcp(rtp netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(rtp.Addr(), rtp.Port()+1)
 }
 
-// secure tells the profiles that are SRTP or nothing (RFC 3711, RFC 5124,
-// RFC 5764).
+// secure tells the profiles that are SRTP or nothing (RFC 3711, RFC 5124); sdes
+// those of them whose keys are in the description (the others are RFC 5764's).
 func secure(proto string) bool { return strings.Contains(strings.ToUpper(proto), "SAVP") }
+
+func sdes(proto string) bool {
+	return strings.EqualFold(proto, "RTP/SAVP") || strings.EqualFold(proto, "RTP/SAVPF")
+}
 
 // plain tells the profiles that we speak.
 func plain(proto string) bool {

@@ -32,6 +32,9 @@ func NewNegotiator(l Local, c Capabilities) *Negotiator {
 		l.SessionID = binary.BigEndian.Uint64(b[:])>>2 | 1
 	}
 	l.Version = max(l.Version, 1)
+	if c.SRTP != SRTPOff {
+		l.Crypto = newCryptos()
+	}
 	return &Negotiator{local: l, caps: c.withDefaults()}
 }
 
@@ -51,10 +54,17 @@ func (n *Negotiator) Body() []byte { return n.body }
 // Current is what was last agreed on.
 func (n *Negotiator) Current() (Negotiated, bool) { return n.current, n.agreed }
 
-// Offer makes an offer of all that we can do, the codec in use first.
+// Offer makes an offer of all that we can do, the codec in use first. While
+// nothing is agreed on each has new keys: who was offered others before may know
+// them still.
 func (n *Negotiator) Offer() []byte {
 	c := n.caps
+	if !n.agreed && n.sent != nil && c.SRTP != SRTPOff {
+		n.local.Crypto = newCryptos()
+	}
+	l := n.local
 	if n.agreed {
+		l.Crypto = n.inUse()
 		c.Codecs = slices.Clone(c.Codecs)
 		if i := slices.IndexFunc(c.Codecs, n.current.Codec.same); i > 0 {
 			first := c.Codecs[i]
@@ -63,8 +73,8 @@ func (n *Negotiator) Offer() []byte {
 		c.PTime = n.current.PTime
 		c.Mux = c.Mux || n.current.RTCPMux
 	}
-	s := n.local.session()
-	audio := n.local.audio("RTP/AVP", c.payloads(n.known), c.PTime, c.Mux)
+	s := l.session()
+	audio := l.audio(c.profile(), c.payloads(n.known), c.PTime, c.Mux)
 	if n.sent == nil {
 		s.Media = []Media{audio}
 	} else {
@@ -84,6 +94,13 @@ func (n *Negotiator) Offer() []byte {
 	return n.send(s)
 }
 
+// Again offers our last description once more, the identical body, and so
+// changes nothing (RFC 4028 section 7.4).
+func (n *Negotiator) Again() []byte {
+	n.offer = n.sent
+	return n.body
+}
+
 // Answer answers an offer of the peer.
 func (n *Negotiator) Answer(offer []byte) ([]byte, Negotiated, error) {
 	theirs, err := Parse(offer)
@@ -96,7 +113,7 @@ func (n *Negotiator) Answer(offer []byte) ([]byte, Negotiated, error) {
 	}
 	n.offer = nil
 	n.learn(theirs)
-	n.current, n.agreed = agreed, true
+	n.settle(agreed, s)
 	return n.send(s), agreed, nil
 }
 
@@ -114,13 +131,48 @@ func (n *Negotiator) Accept(answer []byte) (Negotiated, error) {
 	if err != nil {
 		return Negotiated{}, err
 	}
-	n.current, n.agreed = agreed, true
+	if n.caps.SRTP == SRTPRequired && agreed.SRTP.Suite == "" {
+		return Negotiated{}, insecure("SRTP is required, the answer has no key (a=crypto)")
+	}
+	if !n.offer.sends() && n.local.direction().Sends() {
+		agreed.Held = n.current.Held // we offered what the peer had asked for
+	}
+	n.settle(agreed, n.offer)
 	return agreed, nil
+}
+
+// settle takes what was agreed on. The key in use stays what it is for as long
+// as its suite does: a description that changes nothing has the same keys. All
+// others are made anew, since none may encrypt twice.
+func (n *Negotiator) settle(agreed Negotiated, ours *Session) {
+	if n.caps.SRTP != SRTPOff {
+		if !n.agreed || n.current.SRTP.Suite != agreed.SRTP.Suite {
+			n.local.Crypto = newCryptos()
+		}
+		for i := range ours.Media {
+			for _, c := range ours.Media[i].Cryptos() {
+				if k := slices.IndexFunc(n.local.Crypto, c.is); k >= 0 && c.Suite == agreed.SRTP.Suite {
+					n.local.Crypto[k] = c
+				}
+			}
+		}
+	}
+	n.current, n.agreed = agreed, true
+}
+
+// inUse is the key that encrypts what we send.
+func (n *Negotiator) inUse() []Crypto {
+	return slices.DeleteFunc(slices.Clone(n.local.Crypto), func(c Crypto) bool { return c.Suite != n.current.SRTP.Suite })
 }
 
 // Withdraw forgets an offer that the peer refused (488, 491): what was agreed
 // before goes on.
 func (n *Negotiator) Withdraw() { n.offer = nil }
+
+// sends reports whether s says that we send anything.
+func (s *Session) sends() bool {
+	return slices.ContainsFunc(s.Media, func(m Media) bool { return m.Port != 0 && s.Direction(&m).Sends() })
+}
 
 // send gives s its version and writes it.
 func (n *Negotiator) send(s *Session) []byte {

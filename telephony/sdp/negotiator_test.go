@@ -71,7 +71,8 @@ func TestNegotiatorOffersAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "m=video 0 RTP/AVP 111\r\nm=audio 20000 RTP/AVP 8 0 97 96 98\r\n" +
-		"a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:97 opus/48000/2\r\na=fmtp:97 useinbandfec=1\r\n" +
+		"a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:97 opus/48000/2\r\n" +
+		"a=fmtp:97 maxplaybackrate=16000;maxaveragebitrate=24000;useinbandfec=1\r\n" +
 		"a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-15\r\na=rtpmap:98 telephone-event/48000\r\na=fmtp:98 0-15\r\n"
 	if got := string(n.Offer()); !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
@@ -110,6 +111,33 @@ func TestNegotiatorHoldsThePeer(t *testing.T) {
 	us.SetDirection(SendRecv)
 	if ours, theirs := exchange(); !ours.Send || !ours.Receive || theirs.Held || !theirs.Send {
 		t.Errorf("resume: %+v, %+v", ours, theirs)
+	}
+}
+
+// A session refresh offers what there is, by the identical bytes, and neither
+// begins nor ends a hold (RFC 4028 section 7.4).
+func TestNegotiatorRefreshes(t *testing.T) {
+	t.Parallel()
+	us := NewNegotiator(local4, Capabilities{})
+	them := NewNegotiator(Local{Addr: local4.Addr, Port: 6000}, Capabilities{})
+	for _, d := range []Direction{SendRecv, SendOnly, Inactive} {
+		them.SetDirection(d)
+		body, before, err := us.Answer(them.Offer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := us.Again()
+		if !bytes.Equal(again, body) {
+			t.Errorf("%s: %q, then %q", d, body, again)
+		}
+		answer, _, err := them.Answer(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, err := us.Accept(answer); err != nil || now.Held != before.Held || now.Send != before.Send ||
+			now.Receive != before.Receive || now.Codec.Name != before.Codec.Name {
+			t.Errorf("%s: %+v, then %+v, %v", d, before, now, err)
+		}
 	}
 }
 

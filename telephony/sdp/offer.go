@@ -15,6 +15,7 @@ type Local struct {
 	Direction Direction  // what we want; "" for sendrecv
 	SessionID uint64     // of o=
 	Version   uint64     // of o=
+	Crypto    []Crypto   // our keys of SRTP, one for each suite; nil: RTP in the clear
 }
 
 // Capabilities are what we can do. The zero value works: PCMU, PCMA and G722
@@ -25,6 +26,7 @@ type Capabilities struct {
 	NoEvents     bool          // no telephone-event (RFC 4733)
 	ComfortNoise bool          // offer CN (RFC 3389); where it is offered to us it is always taken
 	Mux          bool          // offer rtcp-mux (RFC 5761); where it is offered to us it is always taken
+	SRTP         SRTP          // whether media is encrypted, with keys in the description (SDES)
 }
 
 func (c Capabilities) withDefaults() Capabilities {
@@ -52,14 +54,24 @@ type Negotiated struct {
 	RTCPMux            bool
 	Send, Receive      bool // what we may send, and shall expect
 	Held               bool // the peer put us on hold
+	SRTP               Keys // zero: in the clear
 }
 
 // Offer is an offer of one audio stream.
 func Offer(l Local, c Capabilities) *Session {
 	c = c.withDefaults()
 	s := l.session()
-	s.Media = []Media{l.audio("RTP/AVP", c.payloads(nil), c.PTime, c.Mux)}
+	s.Media = []Media{l.audio(c.profile(), c.payloads(nil), c.PTime, c.Mux)}
 	return s
+}
+
+// profile is that of an offer: one that is secure or nothing is no offer to a
+// peer that cannot, so keys that are optional stand in a plain one.
+func (c Capabilities) profile() string {
+	if c.SRTP == SRTPRequired {
+		return "RTP/SAVP"
+	}
+	return "RTP/AVP"
 }
 
 // session is the part above the m-lines.
@@ -88,6 +100,9 @@ func (l Local) audio(proto string, codecs []Codec, ptime time.Duration, mux bool
 	}
 	if mux {
 		m.Attrs = append(m.Attrs, Attr{Key: "rtcp-mux"})
+	}
+	for _, k := range l.Crypto {
+		m.Attrs = append(m.Attrs, k.attr())
 	}
 	m.Attrs = append(m.Attrs, Attr{Key: string(l.direction())})
 	return m

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -200,23 +199,6 @@ func TestPacketTime(t *testing.T) {
 		if got := s.Media[0].packetTime(DefaultPTime); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.attrs, got, tt.want)
 		}
-	}
-}
-
-func TestCryptosAreRead(t *testing.T) {
-	t.Parallel()
-	s, err := Parse(body("v=0", "m=audio 1 RTP/SAVP 0",
-		"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4",
-		"a=crypto:junk", "a=crypto:x AES y", "a=crypto:7 AEAD_AES_128_GCM inline:AAAA UNENCRYPTED_SRTCP"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Crypto{
-		{1, "AES_CM_128_HMAC_SHA1_80", "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4"},
-		{7, "AEAD_AES_128_GCM", "inline:AAAA UNENCRYPTED_SRTCP"},
-	}
-	if got := s.Media[0].Cryptos(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
 	}
 }
 

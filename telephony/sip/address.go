@@ -11,47 +11,42 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"github.com/patchcord/patchcord/telephony/locate"
 	"github.com/patchcord/patchcord/telephony/trunk"
 )
-
-// resolveTime bounds a look-up of a name.
-const resolveTime = 2 * time.Second
 
 // connectTime bounds the opening of a connection.
 const connectTime = 4 * time.Second
 
-// resolve finds the address of a URI's host: the address it is, else by SRV
-// where no port is given, else by A and AAAA (RFC 3263).
-func resolve(ctx context.Context, host string, port int, transport string) (netip.AddrPort, error) {
-	host = strings.Trim(host, "[]")
-	if a, err := netip.ParseAddr(host); err == nil {
-		if port == 0 {
-			port = 5060
-		}
-		return netip.AddrPortFrom(a.Unmap(), uint16(port)), nil //nolint:gosec // parsed as a port
+// defaultPort is where SIP is spoken if nothing else is said.
+func defaultPort(transport string) int {
+	if transport == "TLS" {
+		return 5061
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTime)
-	defer cancel()
-	if port == 0 {
-		_, records, err := net.DefaultResolver.LookupSRV(ctx, "sip", lower(transport), host)
-		if err == nil && len(records) > 0 {
-			host, port = strings.TrimSuffix(records[0].Target, "."), int(records[0].Port)
-		} else {
-			port = 5060
-		}
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return 5060
+}
+
+// resolve finds the first address of a URI's host that can be sent to.
+func (u *UserAgent) resolve(ctx context.Context, host string, port int, transport string) (netip.AddrPort, error) {
+	addrs, err := u.names.Lookup(ctx, locate.Target{Host: host, Port: port, Transport: transport})
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("sip: look up %s: %w", host, err)
+		return netip.AddrPort{}, fmt.Errorf("sip: %w", err)
 	}
-	best := addrs[0].Unmap()
 	for _, a := range addrs {
-		if a.Unmap().Is4() {
-			best = a.Unmap()
-			break
+		if u.sendsTo(a) {
+			return a.AddrPort, nil
 		}
 	}
-	return netip.AddrPortFrom(best, uint16(port)), nil //nolint:gosec // of a record
+	return netip.AddrPort{}, fmt.Errorf("sip: send to %s: no address of Config.Listen can reach %s", host, addrs[0])
+}
+
+// sendsTo reports whether one of our sockets can send to an address.
+func (u *UserAgent) sendsTo(a locate.Addr) bool {
+	if a.Transport != locate.UDP {
+		return true
+	}
+	_, ok := u.socket(a.Addr(), netip.AddrPort{})
+	return ok
 }
 
 // facing is our address on the way to peer.
@@ -110,14 +105,11 @@ func (u *UserAgent) listensAt(addr netip.AddrPort) bool {
 	return false
 }
 
-// tcpPort is the port we are reached at over TCP, 0 if we do not listen.
-func (u *UserAgent) tcpPort() uint16 {
+// port is where connections come to us, 0 if we do not listen for them.
+func (u *UserAgent) port(transport string) uint16 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.tcp) == 0 {
-		return 0
-	}
-	return u.tcp[0].Port()
+	return u.ports[transport]
 }
 
 // address puts on req what its way needs: Via, destination, socket. to is
@@ -135,12 +127,12 @@ func (u *UserAgent) address(req *sip.Request, to netip.AddrPort, transport, bran
 		}
 		v.Host, v.Port = u.advertised(to.Addr(), local.Addr()).String(), int(local.Port())
 		req.Laddr = sip.Addr{IP: local.Addr().AsSlice(), Port: int(local.Port())}
-	case "TCP":
+	default:
 		v.Host = u.advertised(to.Addr(), netip.Addr{}).String()
-		if v.Port = int(u.tcpPort()); v.Port == 0 {
-			v.Port = 5060
+		if v.Port = int(u.port(transport)); v.Port == 0 {
+			v.Port = defaultPort(transport)
 		}
-		if err := u.connect(to); err != nil {
+		if err := u.connect(to, transport); err != nil {
 			return err
 		}
 	}
@@ -150,39 +142,74 @@ func (u *UserAgent) address(req *sip.Request, to netip.AddrPort, transport, bran
 	return nil
 }
 
-// connect makes sure that a TCP connection to that address is open.
-func (u *UserAgent) connect(to netip.AddrPort) error {
-	if u.connected(to) {
+// connect makes sure that a connection to that address is open. One over TLS
+// only secure can open, which knows whose it has to be.
+func (u *UserAgent) connect(to netip.AddrPort, transport string) error {
+	if u.connection(transport, to) != nil {
 		return nil
 	}
-	_, err, _ := u.dialing.Do(to.String(), func() (any, error) {
-		if u.connected(to) {
+	if transport == "TLS" {
+		if why := u.lost(transport, to); why != nil {
+			return fmt.Errorf("sip: send to %s: the connection over TLS is gone: %w", to, why)
+		}
+		return fmt.Errorf("sip: send to %s: the connection over TLS is gone", to)
+	}
+	return u.dial(to, transport, func(_ context.Context, conn net.Conn) (net.Conn, error) { return conn, nil }, nil)
+}
+
+// dial opens a connection, one at a time to an address; greet makes of a TCP
+// connection what is spoken over.
+func (u *UserAgent) dial(to netip.AddrPort, transport string,
+	greet func(context.Context, net.Conn) (net.Conn, error), trust *trunk.Trust,
+) error {
+	_, err, _ := u.dialing.Do(transport+to.String(), func() (any, error) {
+		if u.connection(transport, to) != nil {
 			return nil, nil
 		}
-		d := net.Dialer{Timeout: connectTime}
-		conn, err := d.DialContext(context.Background(), "tcp", to.String())
+		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+		defer cancel()
+		var d net.Dialer
+		plain, err := d.DialContext(ctx, "tcp", to.String())
 		if err != nil {
 			return nil, fmt.Errorf("sip: connect: %w", err)
 		}
-		s := u.take(conn, true)
+		conn, err := greet(ctx, plain)
+		if err != nil {
+			_ = plain.Close()
+			return nil, fmt.Errorf("sip: connect to %s: %w", to, err)
+		}
+		s := u.take(conn, transport, true, trust)
 		if s == nil {
 			_ = conn.Close()
 			return nil, fmt.Errorf("sip: connect to %s: too many connections", to)
 		}
-		o := opened{conn: s, known: make(chan struct{})}
+		o, out := opened{conn: s, known: make(chan struct{})}, u.out[transport]
 		select {
-		case u.out.opened <- o:
-		case <-u.out.done:
+		case out.opened <- o:
+		case <-out.done:
 			_ = s.Close()
 			return nil, net.ErrClosed
 		}
 		select {
 		case <-o.known:
-		case <-u.out.done:
+		case <-out.done:
 		}
 		return nil, nil
 	})
 	return err
+}
+
+// publicContact is a Contact at the address that a registrar sees us at.
+func publicContact(user string, at netip.AddrPort, transport string) string {
+	s := "<sip:"
+	if user != "" && isToken(strings.TrimPrefix(user, "+")) {
+		s += user + "@"
+	}
+	s += hostPort(at.Addr().String(), int(at.Port()))
+	if transport != "UDP" {
+		s += ";transport=" + lower(transport)
+	}
+	return s + ">"
 }
 
 // contact is where the peer reaches us inside the dialog.
@@ -191,8 +218,12 @@ func (u *UserAgent) contact(user string, to netip.AddrPort, transport string, hi
 	if user != "" && isToken(strings.TrimPrefix(user, "+")) {
 		s += user + "@"
 	}
-	if port := u.tcpPort(); transport == "TCP" && port != 0 {
-		return s + hostPort(u.advertised(to.Addr(), hint.Addr()).String(), int(port)) + ";transport=tcp>"
+	port := u.port(transport)
+	if c := u.connection(transport, to); c != nil && port == 0 && transport == "TLS" {
+		port = addrPort(c.LocalAddr()).Port() // over this connection and in no other way
+	}
+	if transport != "UDP" && port != 0 {
+		return s + hostPort(u.advertised(to.Addr(), hint.Addr()).String(), int(port)) + ";transport=" + lower(transport) + ">"
 	}
 	local, ok := u.socket(to.Addr(), hint)
 	if !ok {

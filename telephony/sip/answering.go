@@ -44,7 +44,7 @@ func (a *answering) finish(err error) {
 // accept answers an INVITE with 200 and repeats it until the ACK comes.
 func (g *leg) accept(in incoming, body []byte, late bool) {
 	a := &answering{in: in, seq: in.req.CSeq().SeqNo, late: late, interval: g.u.cfg.t1}
-	a.res = g.response(in.req, 200, "OK", body)
+	a.res = g.response(in.req, 200, "OK", body, g.grant(in.req)...)
 	g.uas = a
 	g.trace("out", sip.INVITE, 200, a.seq)
 	_ = in.tx.Respond(a.res) // over a connection that is gone the ACK will be missing
@@ -104,7 +104,7 @@ func (g *leg) onAck(ack *sip.Request) {
 			err = g.apply()
 		}
 		if err != nil {
-			cause := telephony.Cause{Reason: telephony.ReasonNoCodec, Text: err.Error()}
+			cause := mediaCause(err)
 			g.bye(cause)
 			g.end(cause)
 			a.finish(g.ended())
@@ -112,7 +112,7 @@ func (g *leg) onAck(ack *sip.Request) {
 		}
 	}
 	if g.state == stateAnswered {
-		g.state = stateUp
+		g.up()
 	}
 	a.finish(nil)
 	g.hear()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -15,36 +16,24 @@ import (
 // authorize puts the answer to a challenge on req. It looks at every challenge
 // and takes SHA-256 before MD5, leaving out what it does not know (sip:P14);
 // it signs the Request-URI exactly as it stands on the request. It answers only
-// the address the request went to and only for the trunk's realm (SEC-4).
+// the trunk's gateway, where the request went to it, and only for the trunk's
+// realm (SEC-4): a callee whose Contact is elsewhere is not the carrier.
 func (g *leg) authorize(req *sip.Request, res *sip.Response, asked netip.Addr) error {
-	if g.trunk == nil || g.trunk.Username == "" {
-		return errors.New("sip: the peer wants a password and the trunk has none")
+	if g.trunk == nil || !g.trunk.Answers() {
+		return errors.New("sip: the peer wants a password and the trunk has none for it")
 	}
-	if from, err := netip.ParseAddrPort(res.Source()); err == nil && from.Addr().Unmap() != asked {
-		return fmt.Errorf("sip: a challenge from %s, we asked %s", from.Addr(), asked)
+	if asked != g.gateway {
+		return fmt.Errorf("sip: a challenge from %s, which is not the trunk's gateway", asked)
 	}
-	name, answer := "WWW-Authenticate", "Authorization"
-	if res.StatusCode == 407 {
-		name, answer = "Proxy-Authenticate", "Proxy-Authorization"
+	if err := fromAsked(res, asked); err != nil {
+		return err
 	}
-	var best *digest.Challenge
-	stale := req.GetHeader(answer) == nil
-	for _, h := range res.GetHeaders(name) {
-		for _, text := range splitChallenges(h.Value()) {
-			c, err := digest.ParseChallenge(text)
-			if err != nil || !usable(c, g.trunk) {
-				continue
-			}
-			if best == nil || rankAlgorithm(c) > rankAlgorithm(best) {
-				best = c
-			}
-		}
+	best, answer, err := challengeOf(res, g.trunk)
+	if err != nil {
+		return err
 	}
-	if best == nil {
-		return fmt.Errorf("sip: no challenge that we can answer")
-	}
-	if !stale && !best.Stale {
-		return errors.New("sip: the trunk's password is wrong")
+	if req.GetHeader(answer) != nil && !best.Stale {
+		return errPassword
 	}
 	credentials, err := digest.Digest(best, digest.Options{
 		Method: req.Method.String(), URI: req.Recipient.String(), Count: 1,
@@ -63,13 +52,50 @@ func (g *leg) authorize(req *sip.Request, res *sip.Response, asked netip.Addr) e
 	return nil
 }
 
+var errPassword = errors.New("sip: the trunk's password is wrong")
+
+// fromAsked refuses an answer that does not come from where we asked.
+func fromAsked(res *sip.Response, asked netip.Addr) error {
+	if from, err := netip.ParseAddrPort(res.Source()); err != nil || from.Addr().Unmap() != asked {
+		return fmt.Errorf("sip: a challenge from %s, we asked %s", res.Source(), asked)
+	}
+	return nil
+}
+
+// challengeOf is the best of the challenges of a 401 or 407 that we can answer
+// and may, and the name of the field that answers it.
+func challengeOf(res *sip.Response, t *trunk.Trunk) (best *digest.Challenge, answer string, err error) {
+	name, answer := "WWW-Authenticate", "Authorization"
+	if res.StatusCode == 407 {
+		name, answer = "Proxy-Authenticate", "Proxy-Authorization"
+	}
+	for _, h := range res.GetHeaders(name) {
+		for _, text := range splitChallenges(h.Value()) {
+			c, err := digest.ParseChallenge(text)
+			if err != nil || !usable(c, t) {
+				continue
+			}
+			if best == nil || rankAlgorithm(c) > rankAlgorithm(best) {
+				best = c
+			}
+		}
+	}
+	if best == nil {
+		return nil, "", errors.New("sip: no challenge that we can answer")
+	}
+	return best, answer, nil
+}
+
 // usable reports whether we can answer a challenge and may.
 func usable(c *digest.Challenge, t *trunk.Trunk) bool {
 	if t.Realm != "" && c.Realm != t.Realm {
 		return false
 	}
-	if len(c.QOP) > 0 && !c.SupportsQOP("auth") {
-		return false
+	if len(c.QOP) > 0 {
+		if !slices.ContainsFunc(c.QOP, func(q string) bool { return strings.EqualFold(strings.TrimSpace(q), "auth") }) {
+			return false
+		}
+		c.QOP = []string{"auth"} // of a list that may have auth-int and white space
 	}
 	return rankAlgorithm(c) > 0 && visible(c.Realm) && visible(c.Nonce) && visible(c.Opaque)
 }

@@ -66,6 +66,9 @@ func TestP14Challenges(t *testing.T) {
 		{"two in one field, lower case", 401, []string{
 			`WWW-Authenticate: Digest realm="r", nonce="a,b", algorithm=whirlpool, qop="auth", Digest realm="r", nonce="n4", algorithm=md5, qop="auth"`,
 		}, "MD5", hexMD5},
+		{"auth-int first, with a space behind it", 401, []string{
+			`WWW-Authenticate: Digest realm="r", nonce="n5", algorithm=MD5, qop="auth-int, auth"`,
+		}, "MD5", hexMD5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,6 +103,9 @@ func TestP14Challenges(t *testing.T) {
 			bye := p.request("BYE")
 			p.reply(bye, tt.status, "Who are you", "", "", tt.challenge...) // an own request of an own call
 			again := p.next("BYE with credentials", func(m *wire) bool { return m.method() == "BYE" && m.get(header) != "" })
+			digestOK(t, again, header, tt.algorithm, tt.hash)
+			p.reply(again, tt.status, "Too old", "", "", tt.challenge[len(tt.challenge)-1]+`, stale=true`)
+			again = p.next("BYE again", func(m *wire) bool { return m.method() == "BYE" && m.seq() > again.seq() })
 			digestOK(t, again, header, tt.algorithm, tt.hash)
 			p.reply(again, 200, "OK", "", "")
 			s.idle(t)
@@ -136,6 +142,11 @@ func TestChallengesNotAnswered(t *testing.T) {
 			`WWW-Authenticate: Digest realm="r%d", nonce="n", algorithm=MD5, qop="auth-int"`, 1,
 		},
 		{"no password", trunk.Config{}, `WWW-Authenticate: Digest realm="r%d", nonce="n"`, 1},
+		{
+			"a password that only callers are asked for",
+			trunk.Config{Username: "ann", Password: "s3cret", Auth: "inbound"},
+			`WWW-Authenticate: Digest realm="r%d", nonce="n", algorithm=MD5, qop="auth"`, 1,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,10 +26,10 @@ func eachTransport(t *testing.T, f func(*testing.T, *server, *peer), h telephony
 
 func TestInboundCall(t *testing.T) {
 	t.Parallel()
-	infos := make(chan telephony.Info, 2)
+	infos := map[string]chan telephony.Info{"sip/udp": make(chan telephony.Info, 1), "sip/tcp": make(chan telephony.Info, 1)}
 	causes := make(chan error, 2)
 	h := handler(func(ctx context.Context, leg telephony.Leg) {
-		infos <- leg.Info()
+		infos[leg.Info().Transport] <- leg.Info()
 		if err := leg.Progress(ctx, false); err != nil {
 			t.Error(err)
 		}
@@ -59,7 +59,7 @@ func TestInboundCall(t *testing.T) {
 			t.Errorf("Server: %q", got)
 		}
 		d.ack("")
-		info := <-infos
+		info := <-infos["sip/"+strings.ToLower(p.transport())]
 		if info.From != "+4915112345678" || info.To != "+4930123456" || info.FromName != "Ann" || info.Trunk != "local" ||
 			info.SIPCallID != d.callID || info.Codec != "PCMU" || info.Format.Rate != 8000 || info.ID == "" ||
 			len(info.Headers) != 1 || info.Headers["X-Order"] != "4711" {

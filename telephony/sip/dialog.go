@@ -2,6 +2,7 @@ package sip
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,7 +25,9 @@ type dialog struct {
 	remoteSeq     uint32
 	haveRemoteSeq bool
 
-	transport string         // "UDP", "TCP"
+	transport string         // "UDP", "TCP", "TLS"
+	host      string         // of the gateway called, which its certificate has to be for
+	sips      bool           // the Request-URI was sips: so is our Contact (RFC 3261 section 12.1.1)
 	source    netip.AddrPort // where the peer spoke from: its INVITE's source, or the gateway called
 	local4    netip.AddrPort // our UDP socket
 }
@@ -33,6 +36,13 @@ type dialog struct {
 func newTag() string    { return randomHex(8) }
 func newBranch() string { return "z9hG4bK" + randomHex(10) }
 func newCallID() string { return randomHex(16) }
+
+// ackBranch is the branch of the ACK to a 2xx, the same each time the 2xx comes: so a
+// peer sees that the ACK is repeated too.
+func (d *dialog) ackBranch(localTag string, seq uint32) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{d.callID, localTag, d.remoteTag, strconv.Itoa(int(seq))}, "\x00")))
+	return "z9hG4bK" + hex.EncodeToString(sum[:10])
+}
 
 func randomHex(n int) string {
 	b := make([]byte, n)
@@ -47,6 +57,7 @@ func uasDialog(req *sip.Request, localTag string, m *message) dialog {
 		remote: req.From().Value(), remoteSeq: req.CSeq().SeqNo, haveRemoteSeq: true,
 	}
 	d.remoteTag, _ = req.From().Params.Get("tag")
+	d.sips = req.Recipient.Scheme == "sips"
 	to := *req.To()
 	to.Params = to.Params.Clone()
 	to.Params.Add("tag", localTag)
@@ -147,10 +158,13 @@ func (d *dialog) nextHop() *sip.Uri {
 
 // transportOf is the transport a URI asks for, def if it does not say.
 func transportOf(u *sip.Uri, def string) string {
+	if u.Scheme == "sips" {
+		return "TLS"
+	}
 	for _, p := range u.UriParams {
 		if strings.EqualFold(p.K, "transport") {
 			switch t := strings.ToUpper(p.V); t {
-			case "UDP", "TCP":
+			case "UDP", "TCP", "TLS":
 				return t
 			}
 		}

@@ -1,5 +1,5 @@
 // Package sip answers and places phone calls over SIP (RFC 3261): it is the
-// telephone line of the engine. A [UserAgent] listens on UDP and TCP, starts a
+// telephone line of the engine. A [UserAgent] listens on UDP, TCP and TLS, starts a
 // telephony.Handler for each inbound call and dials as a telephony.Dialer.
 //
 // What it guarantees:
@@ -13,7 +13,8 @@
 //     of a call have one order.
 //   - Each call ends once, with a named cause, and leaves nothing behind: an
 //     unacknowledged 200, a 200 that crosses our CANCEL, a BYE that is lost.
-//   - A panicking handler ends its own call and no other.
+//   - A panicking handler ends its own call and no other. Calls of a process that
+//     was killed are ended by the next one ([Dialogs]).
 //
 // The way of a message in: socket (listener.go, stream.go) → source and rate
 // (source.go) → packet (packet.go) → checks (validate.go) → either answered

@@ -3,8 +3,10 @@ package sip
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -226,7 +228,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	good := newServer(t, answerAll).cfg
 	for want, spoil := range map[string]func(*Config){
 		"Media": func(c *Config) { c.Media = nil }, "Listen": func(c *Config) { c.Listen = nil },
-		"tls://": func(c *Config) { c.Listen = []string{"tls://0.0.0.0:5061"} }, "no port": func(c *Config) { c.Listen = []string{"udp://1.2.3.4"} },
+		"ws://": func(c *Config) { c.Listen = []string{"ws://0.0.0.0:5061"} }, "no port": func(c *Config) { c.Listen = []string{"udp://1.2.3.4"} },
 		"public IP": func(c *Config) { c.PublicIP = "example.com" }, "line break": func(c *Config) { c.Name = "a\r\nb" },
 	} {
 		c := good
@@ -274,4 +276,71 @@ func benchInvite() []byte {
 		"Max-Forwards: 70\r\nFrom: \"Ann\" <sip:+4915112345678@192.0.2.9>;tag=1\r\nTo: <sip:+4930123456@192.0.2.1>\r\n" +
 		"Call-ID: bench@192.0.2.9\r\nCSeq: 1 INVITE\r\nContact: <sip:ann@192.0.2.9>\r\nAllow: INVITE, ACK, BYE\r\n" +
 		"User-Agent: phone\r\nContent-Type: application/sdp\r\nContent-Length: 0\r\n\r\n")
+}
+
+// SEC-12: a peer that floods a call loses messages of its own and no more: what we
+// decide is done, a hangup before all.
+func TestSwampedCallCanBeEnded(t *testing.T) {
+	t.Parallel()
+	legs := make(chan telephony.Leg, 2)
+	eachTransport(t, func(t *testing.T, s *server, p *peer) {
+		d := p.call()
+		g := (<-legs).(*leg)
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		g.post(func() { close(begun); <-goOn }) // as it waits for a connection that the peer's Contact asks for
+		<-begun
+		waiting := func() int {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return len(g.mail)
+		}
+		for range mailMax + 50 {
+			d.ack("")
+		}
+		eventually(t, "swamped", func() bool {
+			d.ack("")
+			return waiting() >= mailMax
+		})
+		for range 50 {
+			d.ack("")
+		}
+		ended := g.post(func() { g.hangup(telephony.Cause{Reason: telephony.ReasonNormal}) })
+		if n := waiting(); !ended || n > mailMax+20 { // some of ours
+			t.Errorf("hung up: %v; %d functions wait", ended, n)
+		}
+		close(goOn)
+		p.reply(p.request("BYE"), 200, "OK", "", "")
+		s.idle(t)
+	}, handOver(legs))
+}
+
+// A connection that took only a part of a message is none any more: what came
+// next would be read as the rest of it.
+func TestConnectionThatTookPartOfAMessageIsClosed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, answerAll, func(c *Config) { c.Limits.Write = 50 * time.Millisecond })
+	ours, theirs := net.Pipe()
+	c := s.take(ours, "TCP", true, nil)
+	if c == nil {
+		t.Fatal("the connection was not taken")
+	}
+	go func() { _, _ = io.ReadFull(theirs, make([]byte, 10)) }() // and no more
+	n, err := c.Write([]byte("OPTIONS sip:peer@127.0.0.1 SIP/2.0\r\n\r\n"))
+	if n != 10 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("wrote %d bytes, %v; want 10 and no time left", n, err)
+	}
+	select {
+	case <-c.over.Done():
+	default:
+		t.Fatal("the connection stands")
+	}
+	if why := context.Cause(c.over); !errors.Is(why, os.ErrDeadlineExceeded) {
+		t.Errorf("it ended with %v", why)
+	}
+	if s.connection("TCP", c.from) != nil {
+		t.Error("it would be used again")
+	}
+	if n, err := theirs.Read(make([]byte, 100)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the peer read %d bytes more, %v", n, err)
+	}
 }

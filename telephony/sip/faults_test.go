@@ -321,10 +321,10 @@ func TestP7NumbersRise(t *testing.T) {
 			})
 		}
 		wg.Wait()
-	}))
+	}), trunkToWith(trunk.Config{DTMF: "info"}))
 	p := newUDPPeer(t, s.udp)
 	d := p.dialogue()
-	d.invite(strings.ReplaceAll(strings.ReplaceAll(testSDP, " 101", ""), "a=rtpmap:101 telephone-event/8000\r\n", ""))
+	d.invite(testSDP)
 	d.ok()
 	d.ack("")
 	last := 0

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/emiago/sipgo/sip"
+
+	"github.com/patchcord/patchcord/telephony/dialer"
 )
 
 var fuzzLimits = Limits{}.withDefaults()
@@ -143,5 +145,30 @@ func FuzzRoute(f *testing.F) {
 			t.Fatalf("%d Call-IDs in %q", n, req.String())
 		}
 		transportOf(d.nextHop(), "UDP")
+	})
+}
+
+// FuzzGate: a URI that the gate lets pass is called at the host that the gate
+// has seen in it (SEC-5), whatever somebody writes before and behind that.
+func FuzzGate(f *testing.F) {
+	for _, s := range []string{
+		"sip:bob@pbx.example", "sip:pbx.example:5070", "SIP:+49%40@PBX.example", "sip:[2001:db8::bad]@pbx.example",
+		"sip:x[::ffff:192.0.2.6]@pbx.example", "sip:x@pbx.example#.evil.example", "sip:x@pbx.example/.evil.example",
+		"sip:x@evil.example@pbx.example", "sip:x:y@pbx.example", "sip://x@pbx.example", "sip:x@pbx.example:70596",
+	} {
+		f.Add(s)
+	}
+	gate := dialer.Gate{Allow: []string{"sip:pbx.example"}}
+	f.Fuzz(func(t *testing.T, to string) {
+		if gate.Check(to) != nil {
+			return
+		}
+		ways, err := gateways(nil, to)
+		if err != nil {
+			return
+		}
+		if w := ways[0]; !strings.EqualFold(w.host, "pbx.example") || w.port < 0 || w.port > 65535 || w.uri.Headers != nil {
+			t.Fatalf("%q goes to %q, port %d", to, w.host, w.port)
+		}
 	})
 }

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -42,7 +43,8 @@ func (g *leg) owns(m *message) bool {
 	if _, ok := g.friends[m.from.Addr()]; ok {
 		return true
 	}
-	return (m.listed && g.trunk != nil && m.trunk == g.trunk.ID)
+	// Who is known by a password is known by no other address.
+	return m.listed && g.trunk != nil && g.trunk.Caller == nil && m.trunk == g.trunk.ID
 }
 
 // expect announces a request in the dialog; false if too many are under way.
@@ -139,11 +141,13 @@ func (g *leg) serve(in incoming) {
 	case g.state == stateEnded:
 		g.respond(in, 481, "Call/Transaction Does Not Exist")
 		return
-	case g.dialog.haveRemoteSeq && seq <= g.dialog.remoteSeq:
+	}
+	d := g.dialogOf(req)
+	if d.haveRemoteSeq && seq <= d.remoteSeq {
 		g.respond(in, 500, "CSeq Out Of Order", field{"Retry-After", "0"}) // RFC 3261 section 12.2.2
 		return
 	}
-	g.dialog.remoteSeq, g.dialog.haveRemoteSeq = seq, true
+	d.remoteSeq, d.haveRemoteSeq = seq, true
 	switch req.Method {
 	case sip.BYE:
 		g.onBye(in)
@@ -151,10 +155,14 @@ func (g *leg) serve(in incoming) {
 		g.onReinvite(in)
 	case sip.UPDATE:
 		g.onUpdate(in)
+	case sip.PRACK:
+		g.onPrack(in)
 	case sip.INFO:
 		g.onInfo(in)
 	case sip.NOTIFY:
 		g.onNotify(in)
+	case sip.REFER:
+		g.onRefer(in)
 	case sip.OPTIONS:
 		g.respond(in, 200, "OK", field{"Accept", acceptTypes})
 	default:
@@ -191,7 +199,10 @@ func (g *leg) response(req *sip.Request, status int, reason string, body []byte,
 		res.AppendHeader(sip.NewHeader("Contact", g.contact()))
 	}
 	if status >= 180 && status < 300 || status == 405 {
-		res.AppendHeader(sip.NewHeader("Allow", allow))
+		res.AppendHeader(sip.NewHeader("Allow", g.allows()))
+	}
+	if status >= 200 && status < 300 && (req.IsInvite() || req.Method == sip.UPDATE || req.Method == sip.OPTIONS) {
+		res.AppendHeader(sip.NewHeader("Supported", g.supports()))
 	}
 	if body != nil {
 		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
@@ -211,5 +222,13 @@ func (g *leg) contact() string {
 	if g.direction == telephony.Inbound {
 		user = g.Info().To
 	}
-	return g.u.contact(user, g.dialog.source, g.dialog.transport, g.dialog.local4)
+	c := g.u.contact(user, g.dialog.source, g.dialog.transport, g.dialog.local4)
+	if seen := g.u.keepers.publicOf(g.trunk, g.dialog.transport); seen.IsValid() {
+		c = publicContact(user, seen, g.dialog.transport)
+	}
+	if inner, ok := strings.CutPrefix(c, "<sip:"); ok && g.dialog.sips {
+		c = "<sips:" + strings.TrimSuffix(inner, ";transport=tls>")
+		c = strings.TrimSuffix(c, ">") + ">"
+	}
+	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/sdp"
 )
 
 // onInfo is an INFO: keys in one of the two forms telephones send, anything
@@ -107,28 +108,48 @@ func (g *leg) digit(d telephony.Digit) {
 	}
 }
 
-// SendDigits sends keys: as telephone-events where they were negotiated, else
-// by INFO.
+// The ways of a key.
+const (
+	keysByEvent = "rfc4733"
+	keysByInfo  = "info"
+	keysByTone  = "inband"
+)
+
+// keysBy is how keys of ours travel: as the trunk wants it, else as
+// telephone-events where they were negotiated and as tones where not.
+func (g *leg) keysBy(n sdp.Negotiated) string {
+	switch {
+	case g.trunk != nil && g.trunk.DTMF != "" && g.trunk.DTMF != "auto":
+		return g.trunk.DTMF
+	case n.EventPT < 0:
+		return keysByTone
+	}
+	return keysByEvent
+}
+
+// SendDigits sends keys, in the way that Info().Keys tells.
 func (g *leg) SendDigits(ctx context.Context, digits string, tone telephony.Tone) error {
 	digits = strings.ToUpper(digits)
 	if i := strings.IndexFunc(digits, func(r rune) bool { return !strings.ContainsRune("0123456789*#ABCD", r) }); i >= 0 {
 		return fmt.Errorf("sip: send digits: %q is no key, want 0 to 9, *, #, A to D", digits[i])
 	}
 	var m *media
-	byInfo := false
+	by := ""
 	err := g.ask(ctx, func(done func(error)) {
 		if g.media == nil || !g.media.applied {
 			done(errors.New("sip: send digits: no sound yet"))
 			return
 		}
-		m, byInfo = g.media, g.media.current.EventPT < 0
+		m, by = g.media, g.keysBy(g.media.current)
 		done(nil)
 	})
 	switch {
 	case err != nil:
 		return err
-	case !byInfo:
+	case by == keysByEvent:
 		return m.session.SendDigits(ctx, digits, tone)
+	case by == keysByTone:
+		return m.session.SendTones(ctx, digits, tone)
 	}
 	length, gap := tone.Duration, tone.Gap
 	set(&length, 100*time.Millisecond)

@@ -14,22 +14,26 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // counters are what became of messages.
 type counters struct {
-	unknown, limited, malformed, refused, panics atomic.Uint64
+	unknown, limited, malformed, refused, unproven, panics, tls atomic.Uint64
 }
 
 // message is one message that came in, with where it came from.
 type message struct {
 	*packet
 	*head
+	size      int // bytes
 	from      netip.AddrPort
 	local     netip.AddrPort // the listener it came to; of a connection its local address
-	transport string         // "UDP", "TCP"
+	transport string         // "UDP", "TCP", "TLS"
 	trunk     telephony.TrunkID
-	listed    bool // a trunk names the source
+	listed    bool         // a trunk names the source
+	placed    *trunk.Trunk // of an INVITE that begins a call: by whom
+	id        telephony.CallID
 }
 
 // ingress looks at one message before anything else does and returns what the
@@ -49,7 +53,7 @@ func (u *UserAgent) ingress(data []byte, from, local netip.AddrPort, transport s
 		return nil
 	}
 	addr := from.Addr().Unmap()
-	trunk, listed := u.trunkOf(addr)
+	of, listed := u.trunkOf(addr)
 	if !listed && !dialled && !u.peers.has(addr) {
 		u.stranger(data, from, reply)
 		return nil
@@ -58,8 +62,10 @@ func (u *UserAgent) ingress(data []byte, from, local netip.AddrPort, transport s
 		return nil // keep-alive
 	}
 	p, bad := split(data, u.limits.Fields)
-	p.stream = transport == "TCP"
-	m := &message{packet: p, head: &head{}, from: from, local: local, transport: transport, trunk: trunk, listed: listed}
+	p.stream = transport != "UDP"
+	m := &message{
+		packet: p, head: &head{}, size: len(data), from: from, local: local, transport: transport, trunk: of, listed: listed,
+	}
 	if len(data) > u.limits.Message {
 		bad = refuse(513, "Message Too Large")
 	}
@@ -97,14 +103,26 @@ func (u *UserAgent) ingress(data []byte, from, local netip.AddrPort, transport s
 	return data
 }
 
-// refuse answers statelessly.
+// refuse answers statelessly. Where callers are known by their passwords alone,
+// anybody may be asking: all but the challenge is not longer than what came
+// (SEC-11).
 func (u *UserAgent) refuse(m *message, r *refusal, reply func(via, []byte)) {
-	if b := u.answers.answer(m.packet, r, m.from, false); b != nil {
-		if r.status >= 300 {
-			u.count.refused.Add(1)
-		}
-		reply(m.via, b)
+	bare := u.anybody(m.from.Addr())
+	b := u.answers.answer(m.packet, r, m.from, bare)
+	if b == nil || bare && r.status != 401 && len(b) > m.size {
+		return
 	}
+	if r.status >= 300 {
+		u.count.refused.Add(1)
+	}
+	reply(m.via, b)
+}
+
+// anybody reports whether a source is let in for the passwords of its trunks,
+// and has no call with us.
+func (u *UserAgent) anybody(addr netip.Addr) bool {
+	callers := u.trunks.Load().Callers(addr)
+	return len(callers) > 0 && callers[0].Caller != nil && !u.peers.has(addr)
 }
 
 // stranger is a message of a source that no trunk names (SEC-3): it is counted,

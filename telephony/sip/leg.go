@@ -2,8 +2,12 @@ package sip
 
 import (
 	"context"
+	"maps"
+	"math"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -36,57 +40,71 @@ type leg struct {
 	localTag  string
 	callID    string
 	first     *message       // the INVITE as it came; nil of a dialled leg
-	conn      netip.AddrPort // the TCP connection the call is on; zero: none; guarded by legs.mu
+	conn      netip.AddrPort // the connection the call is on; zero: none; guarded by legs.mu
+	victim    *leg           // whose place the INVITE wants; nil: a call of its own
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	wake      chan struct{} // 1: a signal that there is mail, more would say no more
 	over      chan struct{} // closed when run returns
+
+	party atomic.Pointer[party] // what the call is run by, where its trunk takes transfers
 
 	// events is what Events returns. 256: more than a user falls behind by; see emit.
 	events chan telephony.Event
 
 	mu        sync.Mutex
 	info      telephony.Info
+	wasUp     bool // its answer was confirmed
 	mail      []func()
 	closed    bool // run has returned
 	sink      audio.Sink
 	source    audio.Source
 	media     *media // written by the leg's goroutine only
 	remoteTag string
-	friends   map[netip.Addr]struct{} // where the peer's messages may come from beside its trunk
-	order     []awaited               // requests of the peer in the order they came
-	announced uint32                  // the greatest CSeq in order, ever
-	hasSeq    bool
-	branches  []string // of the peer's last requests within the dialog
-	reinvite  string   // branch of the peer's last INVITE within the dialog
+	// replaceable: the peer takes an INVITE with Replaces (RFC 3891)
+	replaceable bool
+	friends     map[netip.Addr]struct{} // where the peer's messages may come from beside its trunk
+	order       []awaited               // requests of the peer in the order they came
+	announced   uint32                  // the greatest CSeq in order, ever
+	hasSeq      bool
+	branches    []string // of the peer's last requests within the dialog
+	reinvite    string   // branch of the peer's last INVITE within the dialog
 
 	state  state
 	dialog dialog
 	cause  telephony.Cause // from stateEnded on
 	holds  int             // what still has to happen before the dialog can go
 
-	arrived  map[uint32]incoming // requests that wait for an earlier one
-	reorder  func()              // stops the timer of the gap
-	uas      *answering          // our answer to an INVITE that has no ACK yet
-	invite   incoming            // inbound: the INVITE to answer
-	lost     func()              // inbound: stops the wait for it to come up
-	acks     <-chan *sip.Request // ACKs that bear the branch of their INVITE
-	attempt  *attempt            // outbound: the INVITE under way
-	attempts attempts
-	offering *offering // our offer within the dialog that is under way
-	parked   incoming  // a re-INVITE that waits for the ACK of the one before
-	unpark   func()    // stops its timer
-	refer    *referral
-	digits   digitFilter
-	held     bool
-	peerCan  string     // the peer's Allow field, "" unknown
-	auth     sip.Header // credentials of our INVITE, for its ACK
+	arrived   map[uint32]incoming // requests that wait for an earlier one
+	reorder   func()              // stops the timer of the gap
+	uas       *answering          // our answer to an INVITE that has no ACK yet
+	invite    incoming            // inbound: the INVITE to answer
+	lost      func()              // inbound: stops the wait for it to come up
+	acks      <-chan *sip.Request // ACKs that bear the branch of their INVITE
+	attempt   *attempt            // outbound: the INVITE under way
+	attempts  attempts
+	offering  *offering // our offer within the dialog that is under way
+	parked    incoming  // a re-INVITE that waits for the ACK of the one before
+	unpark    func()    // stops its timer
+	refer     *referral
+	referrals int // REFERs of the peer
+	expiry    expiry
+	early     early
+	kept      *standing // what the file of dialogs was told last; nil: nothing
+	digits    digitFilter
+	held      bool
+	counted   bool       // it takes room of its trunk
+	fresh     bool       // inbound: its answer has no ACK yet
+	peerCan   string     // the peer's Allow field, "" unknown
+	auth      sip.Header // credentials of our INVITE, for its ACK
+	gateway   netip.Addr // of the trunk, that the call goes through: who else asks gets no password
 }
 
 var _ telephony.Leg = (*leg)(nil)
 
-// mailMax bounds what waits for a leg; beyond it messages are lost as on a
-// full network.
+// mailMax bounds what of the peer waits for a leg; beyond it messages are lost as
+// on a full network. What we have to do ourselves is never lost: a timer, a final
+// response, a hangup.
 const mailMax = 512
 
 // legEvents is how many events wait for whoever uses the leg: some seconds of key
@@ -103,10 +121,16 @@ func (u *UserAgent) newLeg(d telephony.Direction) *leg {
 	return g
 }
 
-// post gives f to the leg's goroutine; false if that has ended or is swamped.
-func (g *leg) post(f func()) bool {
+// post gives f to the leg's goroutine; false if that has ended.
+func (g *leg) post(f func()) bool { return g.put(f, math.MaxInt) }
+
+// postMessage is post of what a peer can send as often as it likes; false too if
+// the leg is swamped.
+func (g *leg) postMessage(f func()) bool { return g.put(f, mailMax) }
+
+func (g *leg) put(f func(), most int) bool {
 	g.mu.Lock()
-	ok := !g.closed && len(g.mail) < mailMax
+	ok := !g.closed && len(g.mail) < most
 	if ok {
 		g.mail = append(g.mail, f)
 	}
@@ -136,6 +160,7 @@ func (g *leg) run() {
 		for _, f := range g.take() {
 			g.safely(f)
 		}
+		g.keep()
 		if g.state == stateEnded && g.holds == 0 {
 			break
 		}
@@ -148,7 +173,11 @@ func (g *leg) run() {
 			g.safely(g.shutdown)
 		}
 	}
+	if g.kept != nil {
+		g.u.cfg.Dialogs.strike(g.localTag)
+	}
 	g.u.legs.remove(g)
+	g.settle()
 	close(g.over)
 	g.mu.Lock()
 	for addr := range g.friends {
@@ -160,6 +189,9 @@ func (g *leg) run() {
 	g.mu.Unlock()
 	for _, f := range left { // requests among them want an answer
 		g.safely(f)
+	}
+	for _, seq := range slices.Sorted(maps.Keys(g.arrived)) { // and those that waited for their turn
+		g.safely(func() { g.serve(g.arrived[seq]) })
 	}
 }
 
@@ -226,13 +258,36 @@ func (g *leg) end(c telephony.Cause) {
 		return
 	}
 	g.state, g.cause = stateEnded, c
-	for _, stop := range []*func(){&g.reorder, &g.attempts.stopRing, &g.attempts.stopNext, &g.attempts.stopWatch} {
+	if g.counted {
+		g.u.capacity.Leave(g.trunk.ID, g.direction)
+	}
+	if leave := g.u.cfg.Leave; leave != nil && g.direction == telephony.Inbound && g.victim == nil {
+		leave(g.Info().ID)
+	}
+	if in := g.parked; in.tx != nil {
+		g.unpark()
+		g.parked = incoming{}
+		g.respond(in, 487, "Request Terminated")
+	}
+	for _, stop := range []*func(){&g.attempts.stopRing, &g.attempts.stopNext, &g.attempts.stopWatch} {
 		if *stop != nil {
 			(*stop)()
 		}
 	}
-	if g.media != nil {
+	p := g.party.Load()
+	switch {
+	case g.media == nil:
+	case p != nil && p.keeps(g):
+		g.mute()
+	default:
 		g.media.close()
+	}
+	if p != nil {
+		p.failed(g)
+	}
+	g.expiry.stop()
+	if r := g.early.open; r != nil {
+		r.stop()
 	}
 	g.endOffering(g.ended())
 	g.endReferral(c)
@@ -356,6 +411,31 @@ func (g *leg) Hangup(_ context.Context, c telephony.Cause) error {
 	case <-g.ctx.Done():
 	}
 	return nil
+}
+
+// settle is the end of the wait for an ACK, however it came.
+func (g *leg) settle() {
+	if g.fresh {
+		g.fresh = false
+		g.u.legs.settle(g.trunk.ID)
+	}
+}
+
+// up is the confirmation of the call.
+func (g *leg) up() {
+	g.state = stateUp
+	g.settle()
+	g.mu.Lock()
+	g.wasUp = true
+	g.mu.Unlock()
+}
+
+// leave is the end by whoever ran the call.
+func (g *leg) leave(c telephony.Cause) {
+	if g.state < stateAnswered && c.Reason == telephony.ReasonNormal {
+		c.Status = 480
+	}
+	g.hangup(c)
 }
 
 func (g *leg) hangup(c telephony.Cause) {

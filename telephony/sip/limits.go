@@ -11,13 +11,14 @@ type Limits struct {
 	Vias    int // 10
 	URI     int // bytes; 1 KB
 
-	ConnsPerSource int           // TCP connections from one address; 64
-	Conns          int           // TCP connections altogether; 2000
+	ConnsPerSource int           // TCP and TLS connections from one address; 64
+	Conns          int           // TCP and TLS connections altogether; 2000
 	Idle           time.Duration // a connection without traffic and without a call on it is closed; 120 s
-	Partial        time.Duration // time from a message's first byte to its last; 10 s
+	Partial        time.Duration // time from a message's first byte to its last, and of a TLS handshake; 10 s
 	Write          time.Duration // time a write to a connection may take; 10 s
 
 	Transactions int // INVITE transactions and dialogs open at once; 20 000
+	Unconfirmed  int // calls of one trunk at once whose answer has no ACK yet; 200: ten seconds of 20 a second
 	Sources      int // sources whose rate is kept in mind; 4096
 
 	// Requests per second that one source may send, and how many at once.
@@ -38,6 +39,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Partial, 10*time.Second)
 	set(&l.Write, 10*time.Second)
 	set(&l.Transactions, 20000)
+	set(&l.Unconfirmed, 200)
 	set(&l.Sources, 4096)
 	set(&l.Invite, 20)
 	set(&l.InviteBurst, 50)

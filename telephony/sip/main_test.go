@@ -60,7 +60,9 @@ type server struct {
 // trunk named "local" sends calls to.
 func newServer(t testing.TB, h telephony.Handler, adjust ...func(*Config)) *server {
 	t.Helper()
-	table, err := trunk.NewTable([]trunk.Config{{Name: "local", Allow: []string{"127.0.0.0/8"}}}, nil, "agent")
+	table, err := trunk.NewTable([]trunk.Config{{
+		Name: "local", Allow: []string{"127.0.0.0/8"}, AcceptHeaders: []string{"X-*"},
+	}}, nil, "agent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +73,13 @@ func newServer(t testing.TB, h telephony.Handler, adjust ...func(*Config)) *serv
 	}
 	cfg := Config{
 		Listen: []string{"udp://127.0.0.1:0", "tcp://127.0.0.1:0"}, Trunks: table, Media: media, Handler: h,
-		Log: testLog(), t1: testT1, Limits: Limits{Invite: 10000, InviteBurst: 10000, Options: 10000, Register: 10000},
+		Log: testLog(), t1: testT1, Probe: -1,
+		Limits: Limits{Invite: 10000, InviteBurst: 10000, Options: 10000, Register: 10000},
 	}
 	for _, f := range adjust {
 		f(&cfg)
 	}
+	media = cfg.Media
 	u, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

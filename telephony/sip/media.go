@@ -31,6 +31,7 @@ func (g *leg) openMedia(peer netip.Addr, bound netip.Addr, codecs []string) erro
 		return fmt.Errorf("sip: no local address faces %s", peer)
 	}
 	caps, err := capabilities(codecs)
+	caps.NoEvents = g.trunk != nil && g.trunk.DTMF == keysByTone // what is sent as sound is heard as sound
 	if err != nil {
 		return err
 	}
@@ -38,12 +39,21 @@ func (g *leg) openMedia(peer netip.Addr, bound netip.Addr, codecs []string) erro
 	if err != nil {
 		return fmt.Errorf("sip: open media: %w", err)
 	}
+	if g.trunk != nil {
+		caps.SRTP = sdp.SRTP(g.trunk.SRTP)
+	}
 	told := g.u.advertised(peer, bound)
 	m := &media{session: s, neg: sdp.NewNegotiator(sdp.Local{Addr: told, Port: int(s.Local().Port())}, caps)}
 	if g.trunk != nil {
-		m.params = mediaParams(g.trunk)
+		m.params = mediaParams(g.trunk, peer)
 	}
-	s.Notify(func(e telephony.Event) { g.post(func() { g.onMedia(e) }) })
+	s.Notify(func(e telephony.Event) {
+		if _, key := e.(telephony.Digit); key {
+			g.postMessage(func() { g.onMedia(e) })
+			return
+		}
+		g.post(func() { g.onMedia(e) })
+	})
 	g.mu.Lock()
 	g.media = m
 	in, out := g.sink, g.source
@@ -54,14 +64,22 @@ func (g *leg) openMedia(peer netip.Addr, bound netip.Addr, codecs []string) erro
 	return nil
 }
 
-func mediaParams(t *trunk.Trunk) rtp.Params { return rtp.Params{NATAny: t.NATAny, Allow: t.Allow} }
+// mediaParams are where the media of a call with peer may come from. Who is
+// known by a password may call from anywhere: its own address counts.
+func mediaParams(t *trunk.Trunk, peer netip.Addr) rtp.Params {
+	p := rtp.Params{NATAny: t.NATAny, Allow: t.Allow}
+	if t.Caller != nil {
+		p.Allow = []netip.Prefix{netip.PrefixFrom(peer, peer.BitLen())}
+	}
+	return p
+}
 
 func capabilities(names []string) (sdp.Capabilities, error) {
 	var c sdp.Capabilities
 	for _, name := range names {
 		codec, ok := sdp.CodecNamed(name)
 		if !ok {
-			return c, fmt.Errorf("sip: codec %q: unknown, want PCMU, PCMA or G722", name)
+			return c, fmt.Errorf("sip: codec %q: unknown, want PCMU, PCMA, G722 or opus", name)
 		}
 		c.Codecs = append(c.Codecs, codec)
 	}
@@ -74,7 +92,7 @@ func (g *leg) agree(n sdp.Negotiated) {
 	changed := m.agreed && m.current.Codec.Name != n.Codec.Name
 	m.current, m.agreed = n, true
 	g.mu.Lock()
-	g.info.Codec, g.info.Events = n.Codec.Name, n.EventPT >= 0
+	g.info.Codec, g.info.Keys, g.info.SRTP = n.Codec.Name, g.keysBy(n), string(n.SRTP.Suite)
 	if g.info.Format.Rate == 0 {
 		g.info.Format = format(n.Codec)
 	}
@@ -94,7 +112,7 @@ func (g *leg) apply() error {
 	p.Remote, p.RemoteRTCP, p.RTCPMux = n.Remote, n.RemoteRTCP, n.RTCPMux
 	p.Codec, p.PT = n.Codec.Name, uint8(n.Codec.PT) //nolint:gosec // 0 to 127
 	p.EventPT, p.EventClock, p.CNPT, p.PTime = n.EventPT, n.EventClock, n.CNPT, n.PTime
-	p.Send, p.Receive = n.Send, n.Receive
+	p.Send, p.Receive, p.Others, p.SRTP = n.Send, n.Receive, g.others(), n.SRTP
 	g.mu.Lock()
 	p.Rate = g.info.Format.Rate
 	g.mu.Unlock()
@@ -116,6 +134,25 @@ func (g *leg) hear() {
 	}
 }
 
+// mute neither sends nor hears any more; the clock of the call goes on.
+func (g *leg) mute() {
+	g.media.current.Send, g.media.current.Receive = false, false
+	if err := g.apply(); err != nil {
+		g.log.Warn(err.Error())
+	}
+}
+
+// dismiss ends the sound of a leg, from outside, and returns when it is no more.
+func (g *leg) dismiss() {
+	g.mu.Lock()
+	m := g.media
+	g.mu.Unlock()
+	if m != nil {
+		g.post(func() { m.closed = true })
+		m.session.Close()
+	}
+}
+
 func (m *media) stats() telephony.Stats { return m.session.Stats() }
 
 func (m *media) close() {
@@ -132,10 +169,8 @@ func format(c sdp.Codec) audio.Format {
 		return audio.Format{Encoding: audio.MuLaw, Rate: 8000}
 	case "PCMA":
 		return audio.Format{Encoding: audio.ALaw, Rate: 8000}
-	case "G722":
-		return audio.Format{Encoding: audio.PCM16, Rate: 16000}
 	}
-	return audio.Format{Encoding: audio.PCM16, Rate: c.ClockRate}
+	return audio.Format{Encoding: audio.PCM16, Rate: 16000} // G722, and of Opus as much of its band as the engine takes
 }
 
 // onMedia is a digit or lost media.
@@ -146,6 +181,16 @@ func (g *leg) onMedia(e telephony.Event) {
 	default:
 		g.emit(e)
 	}
+}
+
+// mediaCause is why a call ends whose description cannot be taken.
+func mediaCause(err error) telephony.Cause {
+	c := telephony.Cause{Reason: telephony.ReasonNoCodec, Text: err.Error()}
+	var bad *sdp.Error
+	if errors.As(err, &bad) && bad.Insecure {
+		c.Reason = telephony.ReasonNotSecure
+	}
+	return c
 }
 
 // warning is the Warning field of a refused description.

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -320,7 +321,6 @@ func TestDialRefusesInjection(t *testing.T) {
 		{To: "+49", Headers: map[string]string{"Route": "<sip:evil>"}},
 		{To: "+49", Headers: map[string]string{"Authorization": "x"}},
 		{To: strings.Repeat("1", 5000)},
-		{To: "sips:a@b"},
 		{To: "+49", Trunk: "none"},
 		{To: "+49"},
 		{To: "tel:+49"},
@@ -339,5 +339,120 @@ func TestDialRefusesInjection(t *testing.T) {
 	for _, m := range p.drain(4 * testT1) {
 		t.Errorf("sent %s", m.start)
 	}
+	s.idle(t)
+}
+
+// A gateway whose connection breaks before it says a word is done with: the next
+// one may take its time, and no third is called beside it.
+func TestBrokenGatewayIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, third := range []bool{false, true} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ln.Close() })
+		far, other := newUDPPeer(t, ""), newUDPPeer(t, "")
+		c := trunk.Config{Name: "gw", Gateways: []string{
+			"sip:" + ln.Addr().String() + ";transport=tcp", "sip:" + far.addr() + ";transport=udp",
+		}, Allow: []string{"127.0.0.0/8"}}
+		if third {
+			c.Gateways = append(c.Gateways, "sip:"+other.addr()+";transport=udp")
+		}
+		s := newServer(t, answerAll, func(cfg *Config) {
+			cfg.Retry = 8 * testT1
+			cfg.Trunks, _ = trunk.NewTable([]trunk.Config{c}, nil, "agent")
+		})
+		leg := s.dial(t.Context(), t)
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := onConn(t, conn)
+		p.request("INVITE")
+		p.close()
+		invite := far.request("INVITE")
+		far.reply(invite, 180, "Ringing", "far", "")
+		await[telephony.Ringing](t, leg)
+		for _, m := range append(far.drain(16*testT1), other.drain(testT1)...) {
+			if m.seq() != invite.seq() || m.method() != "INVITE" {
+				t.Errorf("while it rings: %s", m.start)
+			}
+		}
+		far.reply(invite, 200, "OK", "far", testSDP)
+		far.request("ACK")
+		await[telephony.Answered](t, leg)
+		_ = leg.Hangup(t.Context(), telephony.Cause{Reason: telephony.ReasonNormal})
+		far.reply(far.request("BYE"), 200, "OK", "", "")
+	}
+}
+
+// SEC-12: whoever is called answers as often as it likes, under as many names, and
+// has us send no more than any fork would.
+func TestForksAreBounded(t *testing.T) {
+	t.Parallel()
+	p := newUDPPeer(t, "")
+	s := newServer(t, answerAll, trunkTo(p))
+	leg := s.dial(t.Context(), t)
+	invite := p.request("INVITE")
+	p.reply(invite, 200, "OK", "far", testSDP)
+	p.request("ACK")
+	await[telephony.Answered](t, leg)
+	for i := range 3 * branchesMax {
+		p.reply(invite, 200, "OK", fmt.Sprintf("fork-%d", i), testSDP)
+	}
+	byes := map[string]bool{}
+	took := func(m *wire) {
+		if m.method() == "BYE" {
+			byes[tagOf(m.get("To"))] = true
+			p.reply(m, 200, "OK", "", "")
+		}
+	}
+	for len(byes) < branchesMax {
+		took(p.request("BYE"))
+	}
+	for _, m := range p.drain(8 * testT1) {
+		took(m)
+	}
+	if n := len(byes); n > branchesMax {
+		t.Errorf("BYE to %d forks, want %d at most", n, branchesMax)
+	}
+	_ = leg.Hangup(t.Context(), telephony.Cause{Reason: telephony.ReasonNormal})
+	p.reply(p.next("BYE to who answered", func(m *wire) bool { return m.method() == "BYE" && tagOf(m.get("To")) == "far" }), 200,
+		"OK", "", "")
+	s.idle(t)
+}
+
+// A 2xx that comes again has the very ACK again: for whoever counts messages that is
+// a repeated one, and not a second. The ACK of the next INVITE is another.
+func TestAckOfARepeatedAnswer(t *testing.T) {
+	t.Parallel()
+	p := newUDPPeer(t, "")
+	s := newServer(t, answerAll, trunkTo(p))
+	leg := s.dial(t.Context(), t)
+	invite := p.request("INVITE")
+	var acks []*wire
+	for range 3 {
+		p.reply(invite, 200, "OK", "far", testSDP)
+		acks = append(acks, p.request("ACK"))
+	}
+	await[telephony.Answered](t, leg)
+	held := make(chan error, 1)
+	go func() { held <- leg.Hold(t.Context(), true) }()
+	p.reply(p.request("INVITE"), 200, "OK", "far", testSDP)
+	other := p.request("ACK")
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	for _, ack := range acks[1:] {
+		if ack.start != acks[0].start || fmt.Sprint(ack.head) != fmt.Sprint(acks[0].head) {
+			t.Errorf("%s %v, the first was %s %v", ack.start, ack.head, acks[0].start, acks[0].head)
+		}
+	}
+	if other.get("Via") == acks[0].get("Via") {
+		t.Error("the ACK of another INVITE has the same branch")
+	}
+	_ = leg.Hangup(t.Context(), telephony.Cause{Reason: telephony.ReasonNormal})
+	p.reply(p.request("BYE"), 200, "OK", "", "")
 	s.idle(t)
 }

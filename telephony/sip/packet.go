@@ -43,6 +43,7 @@ var longNames = map[string]string{
 	"proxy-authorization": "Proxy-Authorization", "allow": "Allow", "retry-after": "Retry-After",
 	"subscription-state": "Subscription-State", "warning": "Warning", "reason": "Reason",
 	"p-asserted-identity": "P-Asserted-Identity", "rseq": "RSeq", "rack": "RAck", "replaces": "Replaces",
+	"y": "Identity", "identity": "Identity",
 }
 
 // headerEnd is the offset behind the empty line that ends the header fields,

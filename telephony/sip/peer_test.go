@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -118,6 +119,12 @@ func listenOn(t testing.TB, c net.PacketConn, to string) *peer {
 	return p
 }
 
+// facing is the peer where it speaks to that address over UDP.
+func (p *peer) facing(addr string) *peer {
+	to, _ := net.ResolveUDPAddr("udp", addr)
+	return &peer{t: p.t, udp: p.udp, to: to, in: p.in, begun: p.begun}
+}
+
 func newTCPPeer(t testing.TB, to string) *peer {
 	t.Helper()
 	c, err := net.Dial("tcp", to)
@@ -184,6 +191,9 @@ func (p *peer) addr() string {
 func (p *peer) transport() string {
 	if p.udp != nil {
 		return "UDP"
+	}
+	if _, ok := p.tcp.(*tls.Conn); ok {
+		return "TLS"
 	}
 	return "TCP"
 }
@@ -271,6 +281,28 @@ func (p *peer) reply(req *wire, status int, reason, toTag, body string, extra ..
 	p.send(body, append(lines, extra...)...)
 }
 
+// replyBare answers a request without a Contact of its own.
+func (p *peer) replyBare(req *wire, status int, fields ...string) {
+	p.t.Helper()
+	lines := []string{fmt.Sprintf("SIP/2.0 %d X", status)}
+	for _, v := range req.head["Via"] {
+		lines = append(lines, "Via: "+v)
+	}
+	lines = append(lines, "From: "+req.get("From"), "To: "+req.get("To")+";tag=far", "Call-ID: "+req.get("Call-Id"),
+		"CSeq: "+req.get("Cseq"))
+	p.send("", append(lines, fields...)...)
+}
+
+// elsewhere is a socket at another loopback address than the rest.
+func elsewhere(t testing.TB) net.PacketConn {
+	t.Helper()
+	c, err := net.ListenPacket("udp4", "127.0.0.2:0")
+	if err != nil {
+		t.Skip("no second loopback address")
+	}
+	return c
+}
+
 // dialogue is a call that the peer places, as text.
 type dialogue struct {
 	*peer
@@ -278,6 +310,7 @@ type dialogue struct {
 	seq                int
 	branch             string // of the INVITE
 	invited            int    // CSeq of the last INVITE, 0: none
+	told               int    // CSeq of the server's last NOTIFY, 0: none
 	target             string // Contact of the server
 	extra              []string
 }
@@ -307,7 +340,7 @@ func (d *dialogue) lines(method string, seq int, branch string) []string {
 	}
 	contact := "<sip:peer@" + d.addr() + ">"
 	if d.tcp != nil {
-		contact = "<sip:peer@" + d.addr() + ";transport=tcp>"
+		contact = "<sip:peer@" + d.addr() + ";transport=" + strings.ToLower(d.transport()) + ">"
 	}
 	out := []string{
 		method + " " + d.target + " SIP/2.0",

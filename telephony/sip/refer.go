@@ -12,10 +12,8 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
-
-// ErrReferRefused is a transfer that the peer does not do by REFER.
-var ErrReferRefused = errors.New("sip: the peer refuses REFER")
 
 // referral is a REFER of ours whose outcome is not known yet.
 type referral struct {
@@ -54,27 +52,49 @@ func (g *leg) Refer(ctx context.Context, to telephony.ReferTo) error {
 		case g.refer != nil:
 			done(errors.New("sip: refer: another transfer is under way"))
 			return
-		case g.trunk != nil && g.trunk.Refer == "off":
-			done(fmt.Errorf("%w: trunk %q has refer: off", ErrReferRefused, g.trunk.ID))
+		case g.trunk != nil && g.trunk.Refer == trunk.ReferNever:
+			done(fmt.Errorf("sip: refer: %w: trunk %q has refer: never", telephony.ErrNoRefer, g.trunk.ID))
 			return
-		case g.peerCan != "" && !strings.Contains(strings.ToUpper(g.peerCan), "REFER"):
-			done(fmt.Errorf("%w: its Allow has no REFER", ErrReferRefused))
+		case !g.mayRefer():
+			done(fmt.Errorf("sip: refer: %w: the Allow of the peer has no REFER", telephony.ErrNoRefer))
 			return
 		}
 		req := g.dialog.request("REFER")
 		req.AppendHeader(sip.NewHeader("Refer-To", "<"+target+">"))
-		if to.ReferredBy != "" {
-			req.AppendHeader(sip.NewHeader("Referred-By", "<"+to.ReferredBy+">"))
+		by := to.ReferredBy
+		if by == "" {
+			by = uriOf(g.dialog.local)
 		}
+		req.AppendHeader(sip.NewHeader("Referred-By", "<"+by+">"))
 		req.AppendHeader(sip.NewHeader("Contact", g.contact()))
 		for name, value := range to.Headers {
 			req.AppendHeader(sip.NewHeader(name, value))
 		}
 		r := &referral{seq: req.CSeq().SeqNo}
 		g.refer = r
-		r.stop = g.after(g.scaled(referAnswer), func() { g.referDone(r, 408, "no answer to REFER"); done(errNoResponse) })
+		r.stop = g.after(g.scaled(referAnswer), func() {
+			g.refer = nil
+			done(fmt.Errorf("sip: refer: %w: no answer", telephony.ErrNoRefer))
+		})
 		g.do(&g.dialog, req, func(res *sip.Response, err error) { g.referAnswered(r, res, err, done) })
 	})
+}
+
+// mayRefer says whether the peer takes REFER, as far as it has told. A trunk with
+// refer: on knows it better.
+func (g *leg) mayRefer() bool {
+	return g.peerCan == "" || g.trunk != nil && g.trunk.Refer == trunk.ReferOn ||
+		strings.Contains(strings.ToUpper(g.peerCan), "REFER")
+}
+
+// uriOf is the URI of an address with its parameters.
+func uriOf(address string) string {
+	if _, rest, ok := strings.Cut(address, "<"); ok {
+		uri, _, _ := strings.Cut(rest, ">")
+		return uri
+	}
+	uri, _, _ := strings.Cut(address, ";")
+	return strings.TrimSpace(uri)
 }
 
 // referTarget is the Refer-To URI.
@@ -89,30 +109,40 @@ func (g *leg) referTarget(to telephony.ReferTo) (string, error) {
 		}
 	}
 	target := to.Target
+	if err := g.u.gated(g.trunk, target); err != nil {
+		return "", fmt.Errorf("sip: refer: %w: %w", telephony.ErrNoRefer, err)
+	}
 	if !strings.HasPrefix(lower(target), "sip:") {
-		host := g.dialogHost()
-		number := target
+		number, template := target, trunk.DefaultReferTo
 		if g.trunk != nil {
-			number = g.trunk.Dial(target)
+			number, template = g.trunk.Dial(target), g.trunk.ReferTo
 		}
-		target = "sip:" + escapeUser(number) + "@" + host
+		target = strings.NewReplacer("{number}", escapeUser(number), "{host}", g.dialogHost()).Replace(template)
 	}
-	uri, err := parseURI(target)
-	if err != nil {
-		return "", err
+	if !strings.HasPrefix(lower(target), "tel:") {
+		uri, err := parseURI(target)
+		if err != nil {
+			return "", err
+		}
+		uri.Headers = nil // what a caller wants in there goes through Replaces
+		target = uri.String()
 	}
-	uri.Headers = nil // what a caller wants in there goes through Replaces
-	target = uri.String()
 	if to.Replaces == nil {
 		return target, nil
 	}
-	consult, ok := to.Replaces.(*leg)
+	consult, ok := legOf(to.Replaces)
 	if !ok {
-		return "", errors.New("sip: refer: the leg to replace is not a SIP leg")
+		return "", fmt.Errorf("sip: refer: %w: the leg to replace is not a SIP leg", telephony.ErrNoRefer)
 	}
 	consult.mu.Lock()
-	remote := consult.remoteTag
+	remote, can := consult.remoteTag, consult.replaceable
 	consult.mu.Unlock()
+	switch {
+	case g.trunk == nil || !g.trunk.Replaces || consult.trunk == nil || consult.trunk.ID != g.trunk.ID:
+		return "", fmt.Errorf("sip: refer: %w: no trunk with replaces: true has both legs", telephony.ErrNoRefer)
+	case !can:
+		return "", fmt.Errorf("sip: refer: %w: the Supported of the target has no replaces", telephony.ErrNoRefer)
+	}
 	// Seen from the target: its own tag is to-tag.
 	replaces := consult.callID + ";to-tag=" + remote + ";from-tag=" + consult.localTag
 	return target + "?Replaces=" + url.QueryEscape(replaces), nil
@@ -130,7 +160,7 @@ func (g *leg) dialogHost() string {
 }
 
 func (g *leg) referAnswered(r *referral, res *sip.Response, err error, done func(error)) {
-	if g.refer != r {
+	if g.refer != r || err != nil && r.accepted { // a NOTIFY said so, its 202 is lost
 		return
 	}
 	r.stop()
@@ -140,7 +170,7 @@ func (g *leg) referAnswered(r *referral, res *sip.Response, err error, done func
 		done(err)
 	case res.StatusCode >= 300:
 		g.refer = nil
-		done(fmt.Errorf("%w: %d %s", ErrReferRefused, res.StatusCode, clean(res.Reason)))
+		done(fmt.Errorf("sip: refer: %w: %d %s", telephony.ErrNoRefer, res.StatusCode, clean(res.Reason)))
 	default:
 		r.accepted = true
 		done(nil)
@@ -148,7 +178,7 @@ func (g *leg) referAnswered(r *referral, res *sip.Response, err error, done func
 		if r.status != 0 { // the NOTIFY was faster
 			wait = referEnd
 		}
-		r.stop = g.after(g.scaled(wait), func() { g.referDone(r, 408, "no word of the transfer") })
+		r.stop = g.after(g.scaled(wait), func() { g.referUnknown(r, 408, "no word of the transfer") })
 	}
 }
 
@@ -165,10 +195,13 @@ func (g *leg) onNotify(in incoming) {
 		g.respond(in, 489, "Bad Event", field{"Allow-Events", "refer"})
 		return
 	}
-	id, named := strings.CutPrefix(strings.TrimSpace(params), "id=")
-	if named && r != nil && id != strconv.FormatUint(uint64(r.seq), 10) {
-		g.respond(in, 481, "Subscription Does Not Exist")
-		return
+	if id, named := strings.CutPrefix(strings.TrimSpace(params), "id="); named && r != nil {
+		// That of the REFER, or of the same with credentials, which has another.
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err != nil || n < uint64(r.seq) || n > uint64(g.dialog.localSeq) {
+			g.respond(in, 481, "Subscription Does Not Exist")
+			return
+		}
 	}
 	g.respond(in, 200, "OK")
 	if r == nil {
@@ -183,13 +216,23 @@ func (g *leg) onNotify(in incoming) {
 	case status >= 200:
 		g.referDone(r, status, reason)
 	case over: // no final code: unknown, which is no success
-		g.referDone(r, 500, "the peer stopped telling")
+		g.referUnknown(r, 500, "the peer stopped telling")
 	case status >= 100:
-		r.status = status
+		r.status, r.accepted = status, true
 		r.stop()
-		r.stop = g.after(g.scaled(referEnd), func() { g.referDone(r, 408, "the transfer did not end") })
+		r.stop = g.after(g.scaled(referEnd), func() { g.referUnknown(r, 408, "the transfer did not end") })
 		g.emit(telephony.ReferProgress{Status: status, Reason: reason})
 	}
+}
+
+// referUnknown is the end of what the peer tells, without the outcome.
+func (g *leg) referUnknown(r *referral, status int, reason string) {
+	if g.refer != r {
+		return
+	}
+	r.stop()
+	g.refer = nil
+	g.emit(telephony.ReferProgress{Status: status, Reason: reason, Final: true, Unknown: true})
 }
 
 // referDone is the outcome. A transfer that worked ends this call at once:

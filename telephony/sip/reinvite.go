@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -16,6 +17,8 @@ import (
 // (RFC 3261 section 14.1).
 type offering struct {
 	direction sdp.Direction
+	refresh   bool   // it changes nothing and renews the session
+	next      func() // the change that waits for its end
 	seq       uint32 // of the INVITE under way, 0 while we wait to try again
 	stop      func() // timer of the next try
 	done      []func(error)
@@ -62,6 +65,10 @@ func (g *leg) nextInvite() {
 // reoffered answers an INVITE within the dialog: an offer, or with no body the
 // demand for one of ours.
 func (g *leg) reoffered(in incoming) {
+	if briefer(in.req) {
+		g.tooShort(in)
+		return
+	}
 	body := in.req.Body()
 	if len(body) == 0 {
 		g.dialog.refresh(in.req.Contact())
@@ -82,6 +89,11 @@ func (g *leg) reoffered(in incoming) {
 	g.hear()
 }
 
+// tooShort refuses a session timer that is too short.
+func (g *leg) tooShort(in incoming) {
+	g.respond(in, 422, reasonPhrase(422), field{"Min-SE", strconv.Itoa(leastExpires)})
+}
+
 func (g *leg) notAcceptable(in incoming, err error) {
 	if f, ok := g.warning(err); ok {
 		g.respond(in, 488, "Not Acceptable Here", f)
@@ -90,16 +102,31 @@ func (g *leg) notAcceptable(in incoming, err error) {
 	g.respond(in, 488, "Not Acceptable Here")
 }
 
-// onUpdate is an UPDATE within the dialog (RFC 3311): a target refresh, and an
-// offer if it has a body.
+// onUpdate is an UPDATE within the dialog (RFC 3311): a target refresh, a
+// refresh of the session, and an offer if it has a body. An offer before the
+// answer is taken where the first one has been answered for good.
 func (g *leg) onUpdate(in incoming) {
-	body := in.req.Body()
+	body, d := in.req.Body(), g.dialogOf(in.req)
+	up := g.state >= stateAnswered
 	switch {
+	case g.media == nil:
+		g.respond(in, 500, "Server Internal Error", field{"Retry-After", "1"})
+		return
+	case up && briefer(in.req):
+		g.tooShort(in)
+		return
+	case len(body) == 0 && up:
+		d.refresh(in.req.Contact())
+		g.respond(in, 200, "OK", g.grant(in.req)...)
+		return
 	case len(body) == 0:
-		g.dialog.refresh(in.req.Contact())
+		d.refresh(in.req.Contact())
 		g.respond(in, 200, "OK")
 		return
-	case g.media == nil || g.state < stateAnswered:
+	case !up && g.direction == telephony.Outbound && !g.media.agreed: // ours has no answer yet
+		g.respond(in, 491, "Request Pending")
+		return
+	case !up && g.direction == telephony.Inbound && !g.early.settled: // theirs has none
 		g.respond(in, 500, "Server Internal Error", field{"Retry-After", "1"})
 		return
 	case g.offering != nil && g.offering.seq != 0, g.uas != nil && g.uas.late:
@@ -111,8 +138,15 @@ func (g *leg) onUpdate(in incoming) {
 		g.notAcceptable(in, err)
 		return
 	}
-	g.dialog.refresh(in.req.Contact())
-	_ = g.answerWith(in, 200, "OK", answer)
+	d.refresh(in.req.Contact())
+	var timer []field
+	if up {
+		timer = g.grant(in.req)
+	}
+	_ = g.answerWith(in, 200, "OK", answer, timer...)
+	if b := g.branchFrom(in.req); b != nil {
+		b.offers, b.media, g.attempts.early = true, n.Remote, b.remoteTag
+	}
 	g.agree(n)
 	if err := g.apply(); err != nil {
 		g.log.Warn(err.Error())
@@ -127,18 +161,26 @@ func (g *leg) Hold(ctx context.Context, on bool) error {
 		if on {
 			direction = sdp.SendOnly
 		}
-		switch {
-		case g.state != stateUp:
-			done(fmt.Errorf("sip: hold: the call is not up"))
-		case g.offering != nil && g.offering.direction == direction:
-			g.offering.done = append(g.offering.done, done)
-		case g.offering != nil:
-			done(fmt.Errorf("sip: hold: another change is under way"))
-		default:
-			g.offering = &offering{direction: direction, done: []func(error){done}}
-			g.sendOffer()
-		}
+		g.turn(direction, done)
 	})
+}
+
+// turn offers another direction.
+func (g *leg) turn(direction sdp.Direction, done func(error)) {
+	o := g.offering
+	switch {
+	case g.state != stateUp:
+		done(fmt.Errorf("sip: hold: the call is not up"))
+	case o == nil:
+		g.offering = &offering{direction: direction, done: []func(error){done}}
+		g.sendOffer()
+	case o.refresh && o.next == nil:
+		o.next = func() { g.turn(direction, done) }
+	case !o.refresh && o.direction == direction:
+		o.done = append(o.done, done)
+	default:
+		done(fmt.Errorf("sip: hold: another change is under way"))
+	}
 }
 
 // sendOffer sends the re-INVITE of the open offering, or waits while another
@@ -152,12 +194,17 @@ func (g *leg) sendOffer() {
 		o.stop = g.after(g.u.cfg.t1/5, g.sendOffer)
 		return
 	}
-	g.media.neg.SetDirection(o.direction)
 	req := g.dialog.request(sip.INVITE)
 	req.AppendHeader(sip.NewHeader("Contact", g.contact()))
 	req.AppendHeader(sip.NewHeader("Allow", allow))
+	g.propose(req)
 	req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
-	req.SetBody(g.media.neg.Offer())
+	if o.refresh {
+		req.SetBody(g.media.neg.Again())
+	} else {
+		g.media.neg.SetDirection(o.direction)
+		req.SetBody(g.media.neg.Offer())
+	}
 	o.seq = req.CSeq().SeqNo
 	seq := func() uint32 { return g.dialog.localSeq } // of the try with credentials, if there is one
 	g.do2xx(req, func(res *sip.Response, err error) {
@@ -174,7 +221,7 @@ func (g *leg) sendOffer() {
 
 // do2xx is do for an INVITE: a 2xx that comes again is acknowledged again.
 func (g *leg) do2xx(req *sip.Request, done func(*sip.Response, error)) {
-	g.try(&g.dialog, req, false, func(res *sip.Response) { g.sendAck(&g.dialog, seqOf(res), nil) }, done)
+	g.try(&g.dialog, req, maxChallenges, func(res *sip.Response) { g.sendAck(&g.dialog, seqOf(res), nil) }, done)
 }
 
 // offered is the answer to our re-INVITE.
@@ -188,6 +235,7 @@ func (g *leg) offered(o *offering, res *sip.Response, err error) {
 	case res.StatusCode < 300:
 		g.dialog.refresh(res.Contact())
 		g.sendAck(&g.dialog, seqOf(res), nil)
+		g.granted(res)
 		n, err := g.media.neg.Accept(res.Body())
 		if err == nil {
 			g.agree(n)
@@ -205,11 +253,14 @@ func (g *leg) offered(o *offering, res *sip.Response, err error) {
 		}
 		o.stop = g.after(g.scaled(wait), g.sendOffer)
 	case res.StatusCode == 481 || res.StatusCode == 408:
-		// The peer has no such dialog: it is over (RFC 3261 section 12.2.1.2).
-		cause := telephony.Cause{Reason: telephony.ReasonFailed, Status: res.StatusCode, Remote: true}
-		cause.Text = "the peer lost the call"
-		g.bye(cause)
-		g.end(cause)
+		g.lostPeer(res)
+	case res.StatusCode == 422 && g.tooBrief(res):
+		g.media.neg.Withdraw()
+		g.sendOffer()
+	case o.refresh:
+		g.media.neg.Withdraw()
+		g.endOffering(nil)
+		g.notRefreshed(res)
 	default:
 		g.media.neg.Withdraw()
 		g.endOffering(fmt.Errorf("sip: re-INVITE: %d %s", res.StatusCode, clean(res.Reason)))
@@ -228,6 +279,9 @@ func (g *leg) endOffering(err error) {
 	}
 	for _, done := range o.done {
 		done(err)
+	}
+	if o.next != nil {
+		o.next()
 	}
 }
 

@@ -155,7 +155,7 @@ func TestReinviteRefused(t *testing.T) {
 			t.Errorf("UPDATE answered by %q", m.body)
 		}
 		d.do("PRACK", "")
-		if m := d.final("PRACK"); m.status() != 405 {
+		if m := d.final("PRACK"); m.status() != 481 {
 			t.Error(m.start)
 		}
 		d.do("REFER", "", "Refer-To: <sip:evil@192.0.2.1>") // SEC-6
@@ -308,6 +308,17 @@ func TestRefer(t *testing.T) {
 			t.Errorf("cause %v", c)
 		}
 
+		// Its 202 is lost: what it tells of the transfer says as much.
+		d, leg, _, _ = begin()
+		notify(d, "active", "SIP/2.0 100 Trying\r\n")
+		p.drain(80 * testT1)
+		notify(d, "terminated", "SIP/2.0 200 OK\r\n")
+		await[telephony.ReferProgress](t, leg)
+		if e := await[telephony.ReferProgress](t, leg); e.Status != 200 || !e.Final {
+			t.Errorf("without a 202: %+v", e)
+		}
+		p.reply(p.request("BYE"), 200, "OK", "", "")
+
 		d, leg, refer, done = begin()
 		p.reply(refer, 202, "Accepted", "", "")
 		<-done
@@ -361,4 +372,90 @@ func TestOfferRefused(t *testing.T) {
 		}
 		s.idle(t)
 	}, handler(func(context.Context, telephony.Leg) { t.Error(fmt.Errorf("the handler was started")) }))
+}
+
+// What waits for its turn when the call ends is answered all the same: its
+// transaction would stay for ever.
+func TestWhatWaitsIsAnsweredAtTheEnd(t *testing.T) {
+	t.Parallel()
+	legs := make(chan telephony.Leg, 4) // two calls per transport
+	eachTransport(t, func(t *testing.T, s *server, p *peer) {
+		// A re-INVITE that waits for the ACK of the INVITE before it.
+		d := p.dialogue()
+		d.invite(testSDP)
+		d.ok()
+		d.invite(testSDP)
+		d.bye()
+		m := d.final("INVITE")
+		if m.status() != 487 {
+			t.Errorf("the re-INVITE is answered %s", m.start)
+		}
+		d.ackRefusal(m)
+		<-legs
+		// A request behind one that the transactions took for a repetition.
+		d = p.call()
+		leg := <-legs
+		branch := freshBranch()
+		d.seq++
+		d.send("", d.lines("INFO", d.seq, branch)...)
+		d.response("INFO", 200)
+		d.seq++
+		d.send("", d.lines("INFO", d.seq, branch)...)
+		d.do("INFO", "")
+		seq := d.seq
+		_ = leg.Hangup(t.Context(), telephony.Cause{Reason: telephony.ReasonNormal})
+		for answered, ended := false, false; !answered || !ended; {
+			m := d.next("BYE, and the answer to the last INFO", func(m *wire) bool {
+				return m.method() == "BYE" || m.status() >= 200 && m.seq() == seq && m.of() == "INFO"
+			})
+			if m.method() == "BYE" {
+				p.reply(m, 200, "OK", "", "")
+			}
+			ended, answered = ended || m.method() == "BYE", answered || m.of() == "INFO" && m.status() != 0
+		}
+		s.idle(t)
+	}, handler(func(ctx context.Context, leg telephony.Leg) {
+		legs <- leg
+		answerAll(ctx, leg)
+	}))
+}
+
+// A trunk that asks for the password before it transfers tells of the REFER that
+// had it: by that one's CSeq.
+func TestReferBehindAChallenge(t *testing.T) {
+	t.Parallel()
+	p := newUDPPeer(t, "")
+	s := newServer(t, answerAll, trunkTo(p))
+	leg := s.dial(t.Context(), t)
+	invite := p.request("INVITE")
+	p.reply(invite, 200, "OK", "far", testSDP)
+	p.request("ACK")
+	await[telephony.Answered](t, leg)
+	done := make(chan error, 1)
+	go func() { done <- leg.Refer(t.Context(), telephony.ReferTo{Target: "+4930555555"}) }()
+	first := p.request("REFER")
+	p.reply(first, 407, "Who are you", "", "", `Proxy-Authenticate: Digest realm="r", nonce="n", algorithm=MD5, qop="auth"`)
+	second := p.next("REFER with credentials", func(m *wire) bool { return m.method() == "REFER" && m.seq() > first.seq() })
+	p.reply(second, 202, "Accepted", "", "")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	d := &dialogue{
+		peer: p, callID: invite.get("Call-Id"), tag: "far", toTag: tagOf(invite.get("From")), seq: 7,
+		target: strings.Trim(invite.get("Contact"), "<>"),
+	}
+	notify := func(id int, status int) {
+		t.Helper()
+		d.do("NOTIFY", "SIP/2.0 200 OK\r\n", fmt.Sprintf("Event: refer;id=%d", id), "Subscription-State: terminated",
+			"Content-Type: message/sipfrag")
+		d.response("NOTIFY", status)
+	}
+	notify(first.seq()-1, 481)
+	notify(second.seq()+1, 481)
+	notify(second.seq(), 200)
+	if e := await[telephony.ReferProgress](t, leg); e.Status != 200 || !e.Final {
+		t.Errorf("%+v", e)
+	}
+	p.reply(p.request("BYE"), 200, "OK", "", "")
+	s.idle(t)
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // errNoResponse is a request that nobody answered.
@@ -18,22 +19,63 @@ var errNoResponse = errors.New("sip: no response")
 // way finds where a request in the dialog goes. Over a connection it is the
 // one the call came over, while that stands (sip:P12).
 func (g *leg) way(d *dialog) (netip.AddrPort, string, error) {
-	if d.transport == "TCP" && g.u.connected(d.source) {
-		return d.source, "TCP", nil
+	if d.transport != "UDP" && g.u.connection(d.transport, d.source) != nil {
+		return d.source, d.transport, nil
 	}
 	hop := d.nextHop()
 	transport := transportOf(hop, d.transport)
-	to, err := resolve(context.Background(), hop.Host, hop.Port, transport)
+	if d.transport == "TLS" {
+		transport = "TLS" // never on in the clear
+	}
+	to, err := g.u.resolve(context.Background(), hop.Host, hop.Port, transport)
 	if err != nil {
 		return to, transport, err
 	}
-	if transport == d.transport && transport == "UDP" && behind(to.Addr(), d.source.Addr()) {
+	// The gateway that we called listens where it did; of who called us over a
+	// connection only the Contact is known.
+	known := transport == "UDP" || g.direction == telephony.Outbound
+	if known && transport == d.transport && behind(to.Addr(), d.source.Addr()) {
 		to = d.source
 	}
 	if !to.Addr().IsValid() || to.Port() == 0 {
 		return to, transport, errAddress
 	}
+	if err := g.open(to, transport, hop.Host); err != nil {
+		return to, transport, err
+	}
+	if transport != "UDP" && transport == d.transport { // the dialog's was cut: this is its next
+		d.source = to
+		g.u.legs.attach(g, to)
+	}
 	return to, transport, nil
+}
+
+// open makes sure of a connection over TLS for what goes to that address; TCP
+// needs to know no more than the address.
+func (g *leg) open(to netip.AddrPort, transport, host string) error {
+	if transport != "TLS" {
+		return nil
+	}
+	var trust *trunk.Trust
+	if g.trunk != nil {
+		trust = g.trunk.Trust
+	}
+	return g.u.secure(to, host, trust)
+}
+
+// follow takes the connection that the peer speaks over now for that of the
+// dialog (sip:P12).
+func (g *leg) follow(from netip.AddrPort, transport string) {
+	select {
+	case <-g.over:
+		return // nothing is held any more
+	default:
+	}
+	if transport != g.dialog.transport || from == g.dialog.source {
+		return
+	}
+	g.dialog.source = from
+	g.u.legs.attach(g, from)
 }
 
 // befriend lets messages of addr in while the leg lives.
@@ -53,12 +95,16 @@ func (g *leg) befriend(addr netip.Addr) {
 }
 
 // do sends a request in the dialog and calls done with its final response. It
-// answers one challenge where the call is ours (SEC-4).
+// answers a challenge where the call is ours, and one more if its nonce was
+// stale (SEC-4).
 func (g *leg) do(d *dialog, req *sip.Request, done func(*sip.Response, error)) {
-	g.try(d, req, false, nil, done)
+	g.try(d, req, maxChallenges, nil, done)
 }
 
-func (g *leg) try(d *dialog, req *sip.Request, again bool, twice func(*sip.Response), done func(*sip.Response, error)) {
+// maxChallenges are answered for one request.
+const maxChallenges = 2
+
+func (g *leg) try(d *dialog, req *sip.Request, left int, twice func(*sip.Response), done func(*sip.Response, error)) {
 	to, transport, err := g.way(d)
 	if err != nil {
 		done(nil, err)
@@ -72,13 +118,13 @@ func (g *leg) try(d *dialog, req *sip.Request, again bool, twice func(*sip.Respo
 		case err != nil:
 			done(nil, err)
 		case res.StatusCode < 200:
-		case (res.StatusCode == 401 || res.StatusCode == 407) && !again && g.direction == telephony.Outbound:
+		case (res.StatusCode == 401 || res.StatusCode == 407) && left > 0 && g.direction == telephony.Outbound:
 			second := d.retrial(req)
 			if err := g.authorize(second, res, to.Addr()); err != nil {
 				done(res, nil)
 				return
 			}
-			g.try(d, second, true, twice, done)
+			g.try(d, second, left-1, twice, done)
 		default:
 			done(res, nil)
 		}
@@ -122,8 +168,13 @@ func (g *leg) start(req *sip.Request, to netip.AddrPort, transport, branch strin
 	if again != nil {
 		local4 := g.dialog.local4
 		repeated = func(res *sip.Response) {
-			if !g.post(func() { again(res) }) {
+			if g.postMessage(func() { again(res) }) {
+				return
+			}
+			select {
+			case <-g.over:
 				g.u.stray(req, res, local4)
+			default: // the leg is swamped: it comes once more
 			}
 		}
 	}
@@ -144,13 +195,15 @@ func (g *leg) watch(method sip.RequestMethod, tx transaction, on func(*sip.Respo
 	for {
 		select {
 		case res := <-tx.Responses():
-			g.post(func() {
+			told := func() {
 				g.trace("in", method, res.StatusCode, seqOf(res))
 				on(res, nil)
-			})
+			}
 			if res.StatusCode < 200 {
+				g.postMessage(told)
 				continue
 			}
+			g.post(told)
 			if method != sip.INVITE {
 				tx.Terminate() // a repeated answer is dropped as well without it
 			}
@@ -193,9 +246,6 @@ func (g *leg) byeOn(d *dialog, c telephony.Cause) {
 // INVITE (RFC 3261 section 13.2.2.4).
 func (g *leg) sendAck(d *dialog, seq uint32, body []byte) {
 	ack := d.numbered(sip.ACK, seq)
-	if g.auth != nil { // the credentials of the INVITE: section 22.1
-		ack.AppendHeader(sip.HeaderClone(g.auth))
-	}
 	ack.AppendHeader(sip.NewHeader("User-Agent", g.u.cfg.Name))
 	if body != nil {
 		ack.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
@@ -203,8 +253,11 @@ func (g *leg) sendAck(d *dialog, seq uint32, body []byte) {
 	ack.SetBody(body)
 	to, transport, err := g.way(d)
 	if err == nil {
+		if g.auth != nil && to.Addr() == g.gateway { // the credentials of the INVITE: section 22.1
+			ack.AppendHeader(sip.HeaderClone(g.auth))
+		}
 		g.befriend(to.Addr())
-		err = g.u.address(ack, to, transport, newBranch(), d.local4)
+		err = g.u.address(ack, to, transport, d.ackBranch(g.localTag, seq), d.local4)
 	}
 	if err == nil {
 		err = g.u.stack.send(ack)

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // legs finds the leg a message belongs to.
@@ -22,7 +25,9 @@ type legs struct {
 	// gone has the last transactions of legs that are no more, by local tag:
 	// what is sent again finds its answer below.
 	gone  map[string][]string
-	conns map[netip.AddrPort]int // legs on a TCP connection
+	conns map[netip.AddrPort]int // legs on a connection
+	// fresh counts the calls of a trunk whose answer has no ACK yet.
+	fresh map[telephony.TrunkID]int
 }
 
 // invite is one INVITE that began a call.
@@ -45,7 +50,28 @@ func (i *invite) is(m *message) bool {
 
 func (l *legs) init() {
 	l.byTag, l.invites, l.conns = map[string]*leg{}, map[string]*invite{}, map[netip.AddrPort]int{}
-	l.gone = map[string][]string{}
+	l.gone, l.fresh = map[string][]string{}, map[telephony.TrunkID]int{}
+}
+
+// begin takes one of the places for calls of a trunk whose answer has no ACK;
+// false where most are taken.
+func (l *legs) begin(of telephony.TrunkID, most int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fresh[of] >= most {
+		return false
+	}
+	l.fresh[of]++
+	return true
+}
+
+// settle gives one of them back.
+func (l *legs) settle(of telephony.TrunkID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fresh[of]--; l.fresh[of] <= 0 {
+		delete(l.fresh, of)
+	}
 }
 
 func (l *legs) size() (legs, invites int) {
@@ -166,7 +192,8 @@ func (u *UserAgent) route(m *message) (pass bool, r *refusal) {
 		case u.draining.Load():
 			return false, refuse(503, "Service Unavailable", retryAfter())
 		}
-		return false, refuse(200, "OK", field{"Allow", allow}, field{"Accept", acceptTypes})
+		return false, refuse(200, "OK", field{"Allow", allow}, field{"Supported", supported},
+			field{"Accept", acceptTypes})
 	case "BYE", "INFO", "UPDATE", "NOTIFY", "PRACK":
 		return false, refuse(481, "Call/Transaction Does Not Exist")
 	}
@@ -193,21 +220,30 @@ func (u *UserAgent) routeInvite(m *message) (bool, *refusal) {
 		}
 		return false, refuse(482, "Loop Detected") // merged: RFC 3261 section 8.2.2.2
 	}
-	if _, ok := u.trunks.Load().Match(m.from.Addr()); !ok {
-		// A gateway or a peer of ours, which may be called but may not call.
-		return false, refuse(403, "Forbidden")
+	if r := u.identify(m); r != nil {
+		return false, r
+	}
+	victim, r := u.takenPlace(m)
+	if r != nil {
+		return false, r
 	}
 	if !u.known.allow(m.from.Addr(), kindInvite) {
 		u.count.limited.Add(1)
 		return false, refuse(503, "Service Unavailable", retryAfter())
 	}
-	if _, open := u.legs.size(); open >= u.limits.Transactions || u.draining.Load() {
+	if _, open := u.legs.size(); open >= u.limits.Transactions || u.draining.Load() && victim == nil {
 		return false, refuse(503, "Service Unavailable", retryAfter())
 	}
-	g := u.newInbound(m)
 	if !u.enter() {
 		return false, refuse(503, "Service Unavailable", retryAfter())
 	}
+	m.id = newID()
+	if !u.roomFor(m, victim != nil) {
+		u.wg.Done()
+		return false, refuse(503, "Service Unavailable", retryAfter())
+	}
+	g := u.newInbound(m)
+	g.victim = victim
 	u.legs.mu.Lock()
 	u.legs.invites[key] = &invite{g, m.branch, m.via.sentBy, m.transport}
 	u.legs.mu.Unlock()
@@ -220,6 +256,67 @@ func (u *UserAgent) routeInvite(m *message) (bool, *refusal) {
 	return true, nil
 }
 
+// roomFor takes room for a call that came in; one in the place of another needs
+// none but its trunk's count.
+func (u *UserAgent) roomFor(m *message, instead bool) bool {
+	of := m.placed.ID
+	if !u.legs.begin(of, u.limits.Unconfirmed) {
+		return false
+	}
+	if instead {
+		u.capacity.Take(m.placed)
+		return true
+	}
+	if !u.capacity.Enter(m.placed) {
+		u.legs.settle(of)
+		return false
+	}
+	if u.cfg.Admit != nil && !u.cfg.Admit(m.id, of) {
+		u.capacity.Leave(of, telephony.Inbound)
+		u.legs.settle(of)
+		return false
+	}
+	return true
+}
+
+// identify finds who placed a call: the trunk of the source, or that of several
+// whose password the caller proves. What it returns is the answer to the others.
+func (u *UserAgent) identify(m *message) *refusal {
+	callers := u.trunks.Load().Callers(m.from.Addr())
+	if slices.ContainsFunc(callers, func(t *trunk.Trunk) bool { return t.Trust.NeedsClient() }) {
+		callers = slices.DeleteFunc(slices.Clone(callers), func(t *trunk.Trunk) bool { return !u.proven(m, t) })
+	}
+	switch {
+	case len(callers) == 0:
+		// A gateway or a peer of ours, which may be called but may not call, or
+		// nobody's certificate.
+		return refuse(403, "Forbidden")
+	case callers[0].Caller == nil:
+		m.placed = addressed(callers, m.uri)
+		return nil
+	case !u.known.allow(m.from.Addr(), kindFault):
+		u.count.limited.Add(1)
+		return refuse(503, "Service Unavailable", retryAfter())
+	}
+	var r *refusal
+	m.placed, r = u.callers.admit(m, callers)
+	return r
+}
+
+// addressed is the trunk that a call is for, of several accounts at one
+// carrier: it comes to the Contact of one of them.
+func addressed(callers []*trunk.Trunk, uri string) *trunk.Trunk {
+	var to sip.Uri
+	if len(callers) > 1 && sip.ParseUri(uri, &to) == nil {
+		for _, t := range callers {
+			if t.Register && t.ContactUser() == unescape(to.User) {
+				return t
+			}
+		}
+	}
+	return callers[0]
+}
+
 // routeCancel answers a CANCEL and tells the leg; the transactions below would
 // answer it under a tag of their own.
 func (u *UserAgent) routeCancel(m *message) *refusal {
@@ -229,8 +326,11 @@ func (u *UserAgent) routeCancel(m *message) *refusal {
 	}
 	r := refuse(200, "OK")
 	if g := inv.live(u); g != nil {
+		if !g.owns(m) {
+			return refuse(481, "Call/Transaction Does Not Exist")
+		}
 		r.tag = g.localTag
-		r.then = func() { g.post(g.onCancel) } // whose 487 comes second
+		r.then = func() { g.postMessage(g.onCancel) } // whose 487 comes second
 	}
 	return r
 }
@@ -250,7 +350,7 @@ func (u *UserAgent) routeAck(m *message) bool {
 	}
 	msg, err := sip.ParseMessage(m.bytes())
 	if req, ok := msg.(*sip.Request); err == nil && ok {
-		g.post(func() { g.onAck(req) })
+		g.postMessage(func() { g.onAck(req) })
 	}
 	return false
 }
@@ -267,11 +367,14 @@ func (u *UserAgent) routeInDialog(m *message) (bool, *refusal) {
 		}
 		return false, notAllowed(m.method)
 	}
-	if !strings.Contains(allow, m.method) {
+	if !strings.Contains(g.allows(), m.method) {
 		return false, notAllowed(m.method) // REFER among them: SEC-6
 	}
 	if !g.expect(m) {
 		return false, refuse(503, "Service Unavailable", retryAfter())
+	}
+	if m.transport != "UDP" {
+		g.postMessage(func() { g.follow(m.from, m.transport) })
 	}
 	return true, nil
 }
@@ -298,7 +401,7 @@ func (u *UserAgent) deliver(req *sip.Request, tx *sip.ServerTx) {
 			g = inv.live(u)
 		}
 	}
-	if g == nil || !g.post(func() { g.onRequest(incoming{req, tx}) }) {
+	if g == nil || !g.postMessage(func() { g.onRequest(incoming{req, tx}) }) {
 		res := sip.NewResponseFromRequest(req, 481, "Call/Transaction Does Not Exist", nil)
 		if tx.Respond(res) != nil {
 			tx.Terminate()

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,16 +152,24 @@ func TestForeignBye(t *testing.T) {
 		t.Skip("no second loopback address")
 	}
 	defer func() { _ = c.Close() }()
-	msg := strings.Join(d.lines("BYE", d.seq+1, freshBranch()), "\r\n") + "\r\nContent-Length: 0\r\n\r\n"
-	if _, err := c.WriteTo([]byte(msg), p.to); err != nil {
-		t.Fatal(err)
+	foreign := func(lines []string) {
+		t.Helper()
+		msg := strings.Join(lines, "\r\n") + "\r\nContent-Length: 0\r\n\r\n"
+		if _, err := c.WriteTo([]byte(msg), p.to); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 2000)
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _, err := c.ReadFrom(buf)
+		if err != nil || !bytes.HasPrefix(buf[:n], []byte("SIP/2.0 481 ")) {
+			t.Errorf("%v %.40q", err, buf[:n])
+		}
 	}
-	buf := make([]byte, 2000)
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	n, _, err := c.ReadFrom(buf)
-	if err != nil || !bytes.HasPrefix(buf[:n], []byte("SIP/2.0 481 ")) {
-		t.Errorf("%v %.40q", err, buf[:n])
-	}
+	foreign(d.lines("BYE", d.seq+1, freshBranch()))
+	to := d.toTag
+	d.toTag = ""
+	foreign(d.lines("CANCEL", d.seq, d.branch))
+	d.toTag = to
 	d.bye()
 	s.idle(t)
 }
@@ -261,6 +271,105 @@ func TestAcceptRefuses(t *testing.T) {
 		t.Errorf("%s %v", m.start, m.head)
 	}
 	d.ackRefusal(m)
+	s.idle(t)
+}
+
+// A call that there is no room for is refused before anything is kept of it, and
+// room is given back once.
+func TestAdmitRefuses(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	up := map[telephony.CallID]bool{}
+	s := newServer(t, answerAll, func(c *Config) {
+		c.Admit = func(id telephony.CallID, of telephony.TrunkID) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if of != "local" || up[id] || len(up) >= 2 {
+				return false
+			}
+			up[id] = true
+			return true
+		}
+		c.Leave = func(id telephony.CallID) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !up[id] {
+				t.Errorf("room given back that was not taken: %s", id)
+			}
+			delete(up, id)
+		}
+		c.Accept = func(i telephony.Info) (telephony.Cause, bool) {
+			return telephony.Cause{Reason: telephony.ReasonBadNumber}, i.To != "+49404"
+		}
+	})
+	p := newUDPPeer(t, s.udp)
+	one, two := p.call(), p.call()
+	for range 3 {
+		d := p.dialogue()
+		d.invite(testSDP)
+		m := d.final("INVITE")
+		after, err := strconv.Atoi(m.get("Retry-After"))
+		if m.status() != 503 || err != nil || after < 5 || after > 30 {
+			t.Errorf("%s %v", m.start, m.head)
+		}
+		d.ackRefusal(m)
+	}
+	if st := s.Stats(); st.Legs != 2 || st.Transactions != 2 || st.Refused != 3 {
+		t.Errorf("%+v", st)
+	}
+	one.bye()
+	eventually(t, "room is given back", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(up) == 1
+	})
+	p.call().bye()
+	two.bye()
+	s.idle(t)
+	if len(up) != 0 {
+		t.Errorf("%d places are left taken", len(up))
+	}
+}
+
+// Callers of a trunk that acknowledge nothing get no more than its places, and
+// those of another trunk are not harmed (reliability.md 5.5).
+func TestUnconfirmedCallsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, answerAll, func(c *Config) {
+		c.Limits = Limits{Invite: 1000, InviteBurst: 1000, Unconfirmed: 5}
+		c.Trunks, _ = trunk.NewTable([]trunk.Config{
+			{Name: "flood", Allow: []string{"127.0.0.1"}}, {Name: "other", Allow: []string{"127.0.0.2"}},
+		}, nil, "agent")
+	})
+	p := newUDPPeer(t, s.udp)
+	taken := map[string]*dialogue{}
+	for range 20 {
+		d := p.dialogue()
+		d.invite(testSDP)
+		switch m := d.final("INVITE"); m.status() {
+		case 200:
+			d.learn(m)
+			taken[d.callID] = d
+		case 503:
+		default:
+			t.Error(m.start)
+		}
+	}
+	if len(taken) != 5 {
+		t.Errorf("%d calls of a peer without ACK, want 5", len(taken))
+	}
+	for _, d := range taken {
+		d.ack("") // confirmed, they are calls as any
+	}
+	eventually(t, "the places are free again", func() bool {
+		s.legs.mu.Lock()
+		defer s.legs.mu.Unlock()
+		return len(s.legs.fresh) == 0
+	})
+	p.call().bye()
+	for _, d := range taken {
+		d.bye()
+	}
 	s.idle(t)
 }
 

@@ -15,9 +15,11 @@ import (
 // stack is what the dialogs need of the layers below them. The only
 // implementation is sipgo's; a repaired copy of it comes in here.
 type stack interface {
-	// serveUDP and serveTCP read until the socket ends.
+	// serveUDP, serveTCP and serveTLS read until the socket ends. What the
+	// listener of serveTLS accepts is in the clear already.
 	serveUDP(net.PacketConn) error
 	serveTCP(net.Listener) error
+	serveTLS(net.Listener) error
 	// request starts a client transaction. again is called with every 2xx
 	// behind the first: retransmitted, or of another branch of a fork.
 	request(req *sip.Request, again func(*sip.Response)) (transaction, error)
@@ -55,8 +57,9 @@ var (
 	}
 )
 
-// newSipgo makes the layers. Requests that passed ingress come to u.request,
-// each in its own goroutine (sip:P6).
+// newSipgo makes the layers. Requests that passed ingress come to u.deliver,
+// each in its own goroutine (sip:P6), responses without a transaction to
+// u.unmatched.
 func newSipgo(u *UserAgent) *sipgo {
 	global.Do(func() {
 		// A response must leave over UDP however long it is (sip:P3): RFC 3261
@@ -68,7 +71,10 @@ func newSipgo(u *UserAgent) *sipgo {
 	log := newSlog(u.log)
 	s := &sipgo{transport: sip.NewTransportLayer(noNames, sip.NewParser(), nil,
 		sip.WithTransportLayerLogger(log),
-		sip.WithTransportLayerTransports(sip.TransportsConfig{TCP: &sip.TransportTCP{DialerCreate: noDialer}}),
+		sip.WithTransportLayerTransports(sip.TransportsConfig{
+			TCP: &sip.TransportTCP{DialerCreate: noDialer},
+			TLS: &sip.TransportTLS{TransportTCP: &sip.TransportTCP{DialerCreate: noDialer}},
+		}),
 		sip.WithTransportLayerReadFilter(func(p sip.TransportReadProps, data []byte) ([]byte, error) {
 			if p.Transport == "UDP" && !u.listensAt(addrPort(p.LocalAddr)) {
 				return nil, nil // a socket of its own making, which ingress does not guard
@@ -77,7 +83,7 @@ func newSipgo(u *UserAgent) *sipgo {
 		}))}
 	s.txs = sip.NewTransactionLayer(s.transport,
 		sip.WithTransactionLayerLogger(log),
-		sip.WithTransactionLayerUnhandledResponseHandler(func(*sip.Response) {}))
+		sip.WithTransactionLayerUnhandledResponseHandler(u.unmatched))
 	s.txs.OnRequest(func(req *sip.Request, tx *sip.ServerTx) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -93,6 +99,7 @@ func newSipgo(u *UserAgent) *sipgo {
 
 func (s *sipgo) serveUDP(c net.PacketConn) error { return s.transport.ServeUDP(c) }
 func (s *sipgo) serveTCP(l net.Listener) error   { return s.transport.ServeTCP(l) }
+func (s *sipgo) serveTLS(l net.Listener) error   { return s.transport.ServeTLS(l) }
 
 func (s *sipgo) request(req *sip.Request, again func(*sip.Response)) (transaction, error) {
 	tx, err := s.txs.NewClientTransaction(context.Background(), req)

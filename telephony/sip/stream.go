@@ -2,6 +2,8 @@ package sip
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -10,19 +12,23 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // streams is a TCP listener as the transport below sees it. It accepts only
 // from known sources, holds the bounds on connections, and also hands over the
 // connections that we open ourselves, so that both kinds are read alike.
 type streams struct {
-	u      *UserAgent
-	inner  net.Listener // nil: only connections that we open
-	opened chan opened  // unbuffered: the opener waits for the hand-over
-	done   chan struct{}
-	once   sync.Once
-	wait   chan struct{} // closed when the connection handed over last is registered
+	u         *UserAgent
+	transport string       // "TCP", "TLS"
+	inner     net.Listener // nil: only connections that we open
+	opened    chan opened  // unbuffered: the opener waits for the hand-over
+	done      chan struct{}
+	once      sync.Once
+	wait      chan struct{} // closed when the connection handed over last is registered
 }
 
 // opened is a connection of ours on its way to the transport below.
@@ -31,8 +37,8 @@ type opened struct {
 	known chan struct{} // closed when the transport can find it
 }
 
-func newStreams(u *UserAgent, inner net.Listener) *streams {
-	return &streams{u: u, inner: inner, opened: make(chan opened), done: make(chan struct{})}
+func newStreams(u *UserAgent, transport string, inner net.Listener) *streams {
+	return &streams{u: u, transport: transport, inner: inner, opened: make(chan opened), done: make(chan struct{})}
 }
 
 // Accept is called by the transport below. Its next call tells that it has
@@ -60,7 +66,10 @@ func (s *streams) Accept() (net.Conn, error) {
 			time.Sleep(5 * time.Millisecond) // out of descriptors: some will be closed
 			continue
 		}
-		if c := s.u.take(conn, false); c != nil {
+		if s.transport == "TLS" {
+			conn = tls.Server(conn, s.u.server)
+		}
+		if c := s.u.take(conn, s.transport, false, nil); c != nil {
 			return c, nil
 		}
 		_ = conn.Close()
@@ -87,11 +96,23 @@ type conns struct {
 	mu    sync.Mutex
 	total int
 	bySrc map[netip.Addr]int
-	open  map[netip.AddrPort]*stream
+	open  map[endpoint]*stream
+	lost  map[endpoint]error // why those over TLS that we opened have ended, mostLost at most
+}
+
+// mostLost is how many reasons are kept: a gateway may tell its own, such as
+// that it wanted a certificate, only after it seemed content (RFC 8446 section 2).
+const mostLost = 64
+
+// endpoint is the far end of a connection.
+type endpoint struct {
+	transport string
+	addr      netip.AddrPort
 }
 
 // take makes conn one of ours, nil where its source is unknown or has too many.
-func (u *UserAgent) take(conn net.Conn, dialled bool) *stream {
+// trust is that of TLS which we opened.
+func (u *UserAgent) take(conn net.Conn, transport string, dialled bool, trust *trunk.Trust) *stream {
 	from := addrPort(conn.RemoteAddr())
 	if _, listed := u.trunkOf(from.Addr()); !listed && !dialled && !u.peers.has(from.Addr()) {
 		u.stranger(nil, from, nil)
@@ -104,14 +125,16 @@ func (u *UserAgent) take(conn net.Conn, dialled bool) *stream {
 		u.count.limited.Add(1)
 		return nil
 	}
-	s := &stream{Conn: conn, u: u, from: from, dialled: dialled}
+	s := &stream{Conn: conn, u: u, transport: transport, from: from, dialled: dialled, trust: trust}
+	s.over, s.end = context.WithCancelCause(context.Background())
 	c.total++
 	c.bySrc[from.Addr()]++
-	c.open[from] = s
+	c.open[endpoint{transport, from}] = s
+	delete(c.lost, endpoint{transport, from})
 	return s
 }
 
-func (u *UserAgent) release(s *stream) {
+func (u *UserAgent) release(s *stream, why error) {
 	c := &u.conns
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,53 +142,96 @@ func (u *UserAgent) release(s *stream) {
 	if c.bySrc[s.from.Addr()]--; c.bySrc[s.from.Addr()] <= 0 {
 		delete(c.bySrc, s.from.Addr())
 	}
-	if c.open[s.from] == s {
-		delete(c.open, s.from)
+	at := endpoint{s.transport, s.from}
+	if c.open[at] != s {
+		return
 	}
+	delete(c.open, at)
+	if s.trust == nil {
+		return
+	}
+	if c.lost == nil || len(c.lost) >= mostLost {
+		c.lost = map[endpoint]error{}
+	}
+	c.lost[at] = why
 }
 
-// connected reports whether a connection to that address is open.
-func (u *UserAgent) connected(to netip.AddrPort) bool {
+// lost is why the last connection to that address has ended, nil where that is
+// not known.
+func (u *UserAgent) lost(transport string, to netip.AddrPort) error {
 	u.conns.mu.Lock()
 	defer u.conns.mu.Unlock()
-	return u.conns.open[to] != nil
+	return u.conns.lost[endpoint{transport, to}]
+}
+
+// connection is the one that is open to that address, nil if none is.
+func (u *UserAgent) connection(transport string, to netip.AddrPort) *stream {
+	u.conns.mu.Lock()
+	defer u.conns.mu.Unlock()
+	return u.conns.open[endpoint{transport, to}]
 }
 
 // stream is one connection as the transport below sees it: each Read is one
 // whole message that passed ingress.
 type stream struct {
 	net.Conn
-	u       *UserAgent
-	from    netip.AddrPort
-	dialled bool
-	once    sync.Once
+	u         *UserAgent
+	transport string // "TCP", "TLS"
+	from      netip.AddrPort
+	dialled   bool
+	trust     *trunk.Trust // of TLS that we opened
+	once      sync.Once
+	over      context.Context // ends, with why, when it is no connection any more
+	end       context.CancelCauseFunc
+	why       atomic.Pointer[error] // what it ended by, of whoever saw it first
 
 	// Of the reading goroutine only.
+	greeted bool // by TLS
 	buf     []byte
 	pending []byte // of a message longer than the reader's buffer
 	began   time.Time
 }
 
 func (s *stream) Close() error {
-	s.once.Do(func() { s.u.release(s) })
+	s.once.Do(func() {
+		why := net.ErrClosed
+		if err := s.why.Load(); err != nil {
+			why = *err
+		}
+		s.u.release(s, why)
+		s.u.keepers.cut(s.from)
+		s.end(why)
+	})
 	return s.Conn.Close()
 }
 
+// Write sends one message. A connection that did not take the whole of one is
+// closed: whatever followed would be read as the rest of it, and over TLS no
+// write may follow one that timed out.
 func (s *stream) Write(b []byte) (int, error) {
 	_ = s.SetWriteDeadline(time.Now().Add(s.u.limits.Write))
 	out := restoreBranch(b)
 	n, err := s.Conn.Write(out)
-	if n == len(out) {
-		n = len(b)
+	if err != nil {
+		s.why.CompareAndSwap(nil, &err)
+		_ = s.Close()
+		return min(n, len(b)), err
 	}
-	return n, err
+	return len(b), nil
 }
 
 func (s *stream) Read(b []byte) (int, error) {
+	if !s.greeted {
+		if err := s.greet(); err != nil {
+			_ = s.Close()
+			return 0, io.EOF
+		}
+		s.greeted = true
+	}
 	for len(s.pending) == 0 {
 		msg, ok := s.next()
 		if msg != nil {
-			s.pending = s.u.ingress(msg, s.from, addrPort(s.LocalAddr()), "TCP", s.dialled,
+			s.pending = s.u.ingress(msg, s.from, addrPort(s.LocalAddr()), s.transport, s.dialled,
 				func(_ via, answer []byte) { _, _ = s.Write(answer) })
 		}
 		if !ok {
@@ -220,8 +286,9 @@ func (s *stream) fill() bool {
 		case n > 0:
 			return true
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && len(s.buf) == 0 && s.u.legs.on(s.from):
+		case errors.Is(err, os.ErrDeadlineExceeded) && len(s.buf) == 0 && (s.u.legs.on(s.from) || s.u.keepers.on(s.from)):
 		default:
+			s.why.CompareAndSwap(nil, &err)
 			return false
 		}
 	}

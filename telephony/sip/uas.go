@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/patchcord/patchcord/audio"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
 // newInbound makes the leg of an INVITE that ingress let in.
@@ -19,8 +21,8 @@ func (u *UserAgent) newInbound(m *message) *leg {
 	g.first, g.callID, g.remoteTag = m, m.callID, m.fromTag
 	g.befriend(m.from.Addr())
 	g.announced, g.hasSeq = m.cseq, true
-	g.trunk, _ = u.trunks.Load().Match(m.from.Addr())
-	if m.transport == "TCP" {
+	g.trunk, g.counted, g.fresh = m.placed, true, true
+	if m.transport != "UDP" {
 		g.conn = m.from
 	}
 	g.info = u.inboundInfo(g, m)
@@ -35,43 +37,52 @@ func (u *UserAgent) newInbound(m *message) *leg {
 	return g
 }
 
-// inboundInfo is what the INVITE tells of the call.
-func (u *UserAgent) inboundInfo(g *leg, m *message) telephony.Info {
+func newID() telephony.CallID {
 	id, err := uuid.NewV7()
 	if err != nil {
 		id = uuid.New()
 	}
+	return telephony.CallID(id.String())
+}
+
+// inboundInfo is what the INVITE tells of the call.
+func (u *UserAgent) inboundInfo(g *leg, m *message) telephony.Info {
+	who := m.caller(m.head.from, g.trunk)
 	info := telephony.Info{
-		ID: telephony.CallID(id.String()), Direction: telephony.Inbound, Trunk: g.trunk.ID,
+		ID: m.id, Direction: telephony.Inbound, Trunk: g.trunk.ID,
 		Transport: "sip/" + strings.ToLower(m.transport), SIPCallID: clean(m.callID), Received: time.Now(),
-		FromName: clean(m.head.from.display), Headers: u.headers(m.packet),
-	}
-	var from, to sip.Uri
-	if sip.ParseUri(m.head.from.uri, &from) == nil {
-		info.From = number(from, g.trunk.Country)
+		From: who.number, FromName: who.name, FromURI: who.uri, ToURI: clean(m.uri),
+		Diverted: m.diversions(g.trunk.Country), Headers: m.headers(g.trunk), Passports: m.passports(),
 	}
 	// What was dialled is the Request-URI; a trunk that sends there our own
 	// account has it in To.
-	if sip.ParseUri(m.uri, &to) == nil {
-		info.To = number(to, g.trunk.Country)
-	}
-	if info.To == "" && sip.ParseUri(m.head.to.uri, &to) == nil {
-		info.To = number(to, g.trunk.Country)
+	if info.To = numberIn(m.uri, g.trunk.Country); info.To == "" || m.isForContact(g.trunk) {
+		info.To = m.dialled(g.trunk, info.To)
 	}
 	return info
 }
 
-// headers are the allow-listed fields of a message.
-func (u *UserAgent) headers(p *packet) map[string]string {
-	out := map[string]string{}
-	for _, f := range p.fields {
-		for _, prefix := range u.cfg.HeadersFrom {
-			if len(f.name) >= len(prefix) && strings.EqualFold(f.name[:len(prefix)], prefix) && len(out) < maxHeaders {
-				out[clean(f.name)] = clean(f.value)
+// isForContact reports whether the Request-URI is what the trunk registered, and
+// so says nothing of what was dialled.
+func (m *message) isForContact(t *trunk.Trunk) bool {
+	var uri sip.Uri
+	return t.Register && sip.ParseUri(m.uri, &uri) == nil && unescape(uri.User) == t.ContactUser()
+}
+
+// dialled is what was dialled where the Request-URI does not tell it: what a
+// proxy found there before (RFC 7315 section 4.2), else To, else what is known.
+func (m *message) dialled(t *trunk.Trunk, known string) string {
+	if value, ok := m.get("P-Called-Party-ID"); ok {
+		if a, ok := parseAddress(value); ok {
+			if n := numberIn(a.uri, t.Country); n != "" {
+				return n
 			}
 		}
 	}
-	return out
+	if n := numberIn(m.head.to.uri, t.Country); n != "" {
+		return n
+	}
+	return known
 }
 
 // onInvite begins an inbound call.
@@ -81,6 +92,7 @@ func (g *leg) onInvite(in incoming) {
 	g.invite = in
 	if g.state == stateEnded { // cancelled, or the server ended, before it came up
 		g.respond(in, 487, "Request Terminated")
+		g.tellCancelled()
 		return
 	}
 	g.state = stateRinging
@@ -94,17 +106,20 @@ func (g *leg) onInvite(in incoming) {
 	g.trace("in", sip.INVITE, 0, in.req.CSeq().SeqNo)
 	_ = g.answerWith(in, 100, "Trying", nil)
 
-	info := g.Info()
-	if g.u.cfg.Accept != nil {
-		if cause, ok := g.u.cfg.Accept(info); !ok {
-			g.reject(cause)
+	switch {
+	case g.victim != nil: // no further call
+		if !g.claimPlace() {
 			return
 		}
-	}
-	if g.u.cfg.Handler == nil {
-		g.reject(telephony.Cause{Reason: telephony.ReasonNoAnswer, Status: 480, Text: "nobody is here"})
+	case !g.admitted():
 		return
 	}
+	if briefer(in.req) {
+		short := telephony.Cause{Reason: telephony.ReasonFailed, Status: 422, Text: "the session timer is too short"}
+		g.reject(short, field{"Min-SE", strconv.Itoa(leastExpires)})
+		return
+	}
+	g.early.required = lists(in.req, "Require", "100rel")
 	if err := g.openMedia(g.first.from.Addr(), g.first.local.Addr(), g.trunk.Codecs); err != nil {
 		g.log.Warn("sip: call refused", zap.Error(err))
 		g.reject(telephony.Cause{Reason: telephony.ReasonOverload, Text: "no media port"})
@@ -119,15 +134,36 @@ func (g *leg) onInvite(in incoming) {
 		g.agree(n)
 	} else { // late offer: ours goes out with the answer
 		g.mu.Lock()
-		g.info.Format = audio.Format{Encoding: audio.MuLaw, Rate: 8000}
+		if g.info.Format.Rate == 0 {
+			g.info.Format = audio.Format{Encoding: audio.MuLaw, Rate: 8000}
+		}
 		g.mu.Unlock()
+	}
+	if g.victim != nil {
+		g.takePlace()
+		return
 	}
 	g.startHandler()
 }
 
+// admitted asks whether the call may come, and refuses it where not.
+func (g *leg) admitted() bool {
+	if g.u.cfg.Accept != nil {
+		if cause, ok := g.u.cfg.Accept(g.Info()); !ok {
+			g.reject(cause)
+			return false
+		}
+	}
+	if g.u.cfg.Handler == nil {
+		g.reject(telephony.Cause{Reason: telephony.ReasonNoAnswer, Status: 480, Text: "nobody is here"})
+		return false
+	}
+	return true
+}
+
 // rejectOffer refuses a call whose description cannot be taken.
 func (g *leg) rejectOffer(err error) {
-	cause := telephony.Cause{Reason: telephony.ReasonNoCodec, Text: err.Error()}
+	cause := mediaCause(err)
 	if f, ok := g.warning(err); ok {
 		g.reject(cause, f)
 		return
@@ -141,8 +177,26 @@ func (g *leg) startHandler() {
 		g.reject(telephony.Cause{Reason: telephony.ReasonDraining})
 		return
 	}
+	g.runHandler()
+}
+
+// tellCancelled has the handler know of a call whose CANCEL was faster than its
+// INVITE: the leg is over, and whoever keeps calls keeps this one too.
+func (g *leg) tellCancelled() {
+	if g.u.cfg.Handler == nil || g.cause.Reason != telephony.ReasonCancelled || !g.u.enter() {
+		return
+	}
+	g.mu.Lock()
+	g.info.Format = audio.Format{Encoding: audio.MuLaw, Rate: 8000}
+	g.mu.Unlock()
+	g.runHandler()
+}
+
+// runHandler runs the handler in a goroutine that Serve waits for.
+func (g *leg) runHandler() {
 	g.log.Debug("sip: call started", zap.String("direction", string(g.direction)),
 		zap.String("transport", g.Info().Transport), zap.String("sip_call_id", g.callID))
+	face, ctx := g.face()
 	go func() {
 		defer g.u.wg.Done()
 		cause := telephony.Cause{Reason: telephony.ReasonNormal}
@@ -152,14 +206,13 @@ func (g *leg) startHandler() {
 				g.log.Error("sip: handler panicked", zap.Any("panic", r), zap.Stack("stack"))
 				cause = telephony.Cause{Reason: telephony.ReasonFailed, Status: 500, Text: "internal error"}
 			}
-			g.post(func() {
-				if g.state < stateAnswered && cause.Reason == telephony.ReasonNormal {
-					cause.Status = 480
-				}
-				g.hangup(cause)
-			})
+			last := g
+			if p := g.party.Load(); p != nil {
+				last = p.quit(cause)
+			}
+			last.post(func() { last.leave(cause) })
 		}()
-		g.u.cfg.Handler.ServeCall(g.ctx, g)
+		g.u.cfg.Handler.ServeCall(ctx, face)
 	}()
 }
 
@@ -226,15 +279,22 @@ func (g *leg) Progress(ctx context.Context, early bool) error {
 			done(nil)
 			return
 		}
-		if !early || !g.media.agreed { // without their description there is nobody to send to yet
-			done(g.answerWith(g.invite, 180, "Ringing", nil))
+		var body []byte
+		switch {
+		case !g.media.agreed && g.early.required && g.early.seq == 0:
+			body = g.media.neg.Offer() // in the first reliable response: RFC 3262 section 5
+		case early && g.media.agreed: // without their description there is nobody to send to yet
+			body = g.media.neg.Body()
+			if err := g.apply(); err != nil {
+				done(err)
+				return
+			}
+		}
+		if early && body != nil {
+			g.provisional(183, "Session Progress", body, done)
 			return
 		}
-		if err := g.apply(); err != nil {
-			done(err)
-			return
-		}
-		done(g.answerWith(g.invite, 183, "Session Progress", g.media.neg.Body()))
+		g.provisional(180, "Ringing", body, done)
 	})
 }
 
@@ -249,18 +309,40 @@ func (g *leg) Answer(ctx context.Context) error {
 			g.uas.waiting = append(g.uas.waiting, done)
 			return
 		}
-		late := !g.media.agreed
-		body := g.media.neg.Body()
-		if late {
-			body = g.media.neg.Offer()
-		}
-		if err := g.apply(); err != nil {
-			g.reject(telephony.Cause{Reason: telephony.ReasonFailed, Text: err.Error()})
-			done(err)
-			return
-		}
-		g.state = stateAnswered
-		g.accept(g.invite, body, late)
-		g.uas.waiting = append(g.uas.waiting, done)
+		g.take200(done)
 	})
+}
+
+// take200 sends the answer, behind a provisional response that waits for its
+// PRACK (RFC 3262 section 3).
+func (g *leg) take200(done func(error)) {
+	if r := g.early.open; r != nil {
+		r.then = append(r.then, func() { g.take200(done) })
+		return
+	}
+	switch g.state {
+	case stateRinging:
+	case stateAnswered: // asked twice meanwhile
+		g.uas.waiting = append(g.uas.waiting, done)
+		return
+	default:
+		done(g.ended())
+		return
+	}
+	late := !g.media.agreed
+	body := g.media.neg.Body()
+	switch {
+	case late:
+		body = g.media.neg.Offer()
+	case g.early.settled:
+		body = nil // offer and answer are complete: RFC 6337 section 3.1.1
+	}
+	if err := g.apply(); err != nil {
+		g.reject(telephony.Cause{Reason: telephony.ReasonFailed, Text: err.Error()})
+		done(err)
+		return
+	}
+	g.state = stateAnswered
+	g.accept(g.invite, body, late)
+	g.uas.waiting = append(g.uas.waiting, done)
 }

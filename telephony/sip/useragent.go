@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/locate"
 	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
@@ -29,6 +31,7 @@ type UserAgent struct {
 	listens []listenAddr
 	trunks  trunk.Live
 	answers *answerer
+	callers *challenger
 	stack   stack
 
 	known     *sources // rates of sources we do business with
@@ -39,12 +42,18 @@ type UserAgent struct {
 	draining  atomic.Bool
 	deaf      atomic.Bool // all calls are over: nothing is let in any more
 
-	conns   conns
-	dialing singleflight.Group // one TCP connection per address at a time
-	out     *streams           // the TCP connections that we open
+	names    *locate.Resolver
+	keepers  keepers
+	capacity trunk.Capacity
 
-	legs legs
-	wg   sync.WaitGroup // legs, handlers, the watchers of client transactions
+	conns   conns
+	dialing singleflight.Group  // one connection per address at a time
+	out     map[string]*streams // the connections that we open, by transport
+	server  *tls.Config         // of connections over TLS that come to us
+
+	legs       legs
+	unanswered unanswered
+	wg         sync.WaitGroup // legs, handlers, the watchers of client transactions
 
 	ready chan struct{} // closed when all sockets are bound
 	stop  chan struct{} // closed when Serve ends: calls are hung up
@@ -52,8 +61,8 @@ type UserAgent struct {
 	mu    sync.Mutex
 	addrs []net.Addr
 	udp   []*datagrams
-	tcp   []netip.AddrPort
-	over  bool // no new calls any more
+	ports map[string]uint16 // where connections come to us, by transport
+	over  bool              // no new calls any more
 }
 
 var _ telephony.Dialer = (*UserAgent)(nil)
@@ -65,8 +74,10 @@ func New(cfg Config) (*UserAgent, error) {
 		cfg: cfg, log: cfg.Log, limits: cfg.Limits, answers: newAnswerer(cfg.Name),
 		known: newSources(cfg.Limits, time.Now), strangers: newSources(cfg.Limits, time.Now),
 		ready: make(chan struct{}), stop: make(chan struct{}),
-		conns: conns{bySrc: map[netip.Addr]int{}, open: map[netip.AddrPort]*stream{}},
+		conns: conns{bySrc: map[netip.Addr]int{}, open: map[endpoint]*stream{}},
+		ports: map[string]uint16{},
 	}
+	u.callers = newChallenger(cfg.Limits.Sources, time.Now, &u.count, cfg.Log)
 	u.legs.init()
 	if cfg.Media == nil {
 		return nil, errors.New("sip: Config.Media is needed")
@@ -81,6 +92,9 @@ func New(cfg Config) (*UserAgent, error) {
 		}
 		u.listens = append(u.listens, l)
 	}
+	if err := u.serverTLS(); err != nil {
+		return nil, err
+	}
 	if cfg.PublicIP != "" {
 		var err error
 		if u.public, err = netip.ParseAddr(cfg.PublicIP); err != nil {
@@ -90,14 +104,20 @@ func New(cfg Config) (*UserAgent, error) {
 	if strings.ContainsAny(cfg.Name, "\r\n") {
 		return nil, errors.New("sip: Config.Name has a line break")
 	}
-	u.trunks.Store(cfg.Trunks)
-	u.out = newStreams(u, nil)
+	// TLS is spoken where it is asked for: what a name server says is no reason
+	// to need a certificate.
+	u.names = locate.New(locate.Config{Servers: cfg.names, Transports: []string{locate.UDP, locate.TCP}})
+	u.keepers = keepers{
+		u: u, by: map[telephony.TrunkID]*keeper{}, leaving: map[telephony.TrunkID]<-chan struct{}{},
+	}
+	u.keepers.set(cfg.Trunks)
+	u.out = map[string]*streams{"TCP": newStreams(u, "TCP", nil), "TLS": newStreams(u, "TLS", nil)}
 	u.stack = newSipgo(u)
 	return u, nil
 }
 
 // SetTrunks puts another table into use; calls that are up stay up.
-func (u *UserAgent) SetTrunks(t *trunk.Table) { u.trunks.Store(t) }
+func (u *UserAgent) SetTrunks(t *trunk.Table) { u.keepers.set(t) }
 
 // Ready is closed when every address is bound.
 func (u *UserAgent) Ready() <-chan struct{} { return u.ready }
@@ -109,19 +129,29 @@ func (u *UserAgent) Addrs() []net.Addr {
 	return append([]net.Addr(nil), u.addrs...)
 }
 
-// Drain on refuses new calls and OPTIONS with 503 and Retry-After; calls that
-// are up go on.
-func (u *UserAgent) Drain(on bool) { u.draining.Store(on) }
+// Drain on refuses new calls and OPTIONS with 503 and Retry-After, and ends the
+// registrations; calls that are up go on.
+func (u *UserAgent) Drain(on bool) {
+	u.draining.Store(on)
+	u.keepers.renew()
+}
+
+// scaled is a time of the real world as tests let it pass.
+func (u *UserAgent) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * u.cfg.second.Seconds())
+}
 
 // Stats are the figures of this moment; the counters only rise.
 type Stats struct {
 	Legs            int    // calls and what is left of those just ended
 	Transactions    int    // INVITEs open or just answered
-	Connections     int    // TCP
+	Connections     int    // TCP and TLS
 	DroppedUnknown  uint64 // messages of sources that no trunk names
 	DroppedLimited  uint64 // requests over their rate, connections over their number
 	Malformed       uint64 // messages refused or dropped by the checks
 	Refused         uint64 // requests answered statelessly with a failure
+	Unproven        uint64 // wrong passwords of callers
+	FailedTLS       uint64 // handshakes of peers that did not come to an end, or not to a good one
 	RecoveredPanics uint64
 }
 
@@ -134,7 +164,8 @@ func (u *UserAgent) Stats() Stats {
 	return Stats{
 		Legs: legs, Transactions: invites, Connections: total,
 		DroppedUnknown: u.count.unknown.Load(), DroppedLimited: u.count.limited.Load(),
-		Malformed: u.count.malformed.Load(), Refused: u.count.refused.Load(), RecoveredPanics: u.count.panics.Load(),
+		Malformed: u.count.malformed.Load(), Refused: u.count.refused.Load(), Unproven: u.count.unproven.Load(),
+		FailedTLS: u.count.tls.Load(), RecoveredPanics: u.count.panics.Load(),
 	}
 }
 
@@ -149,8 +180,10 @@ func (u *UserAgent) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range u.out {
+		listeners = append(listeners, s)
+	}
 	closeAll := func() {
-		_ = u.out.Close()
 		for _, s := range listeners {
 			_ = s.Close()
 		}
@@ -158,8 +191,14 @@ func (u *UserAgent) Serve(ctx context.Context) error {
 			_ = d.Close()
 		}
 	}
-	for _, s := range append(listeners, u.out) {
-		run.Go(func() { _ = u.stack.serveTCP(s) })
+	for _, s := range listeners {
+		run.Go(func() {
+			if s.transport == "TLS" {
+				_ = u.stack.serveTLS(s)
+			} else {
+				_ = u.stack.serveTCP(s)
+			}
+		})
 	}
 	for _, d := range u.udp {
 		run.Go(func() { u.serveUDP(ctx, d) })
@@ -167,7 +206,11 @@ func (u *UserAgent) Serve(ctx context.Context) error {
 	for _, d := range u.udp {
 		<-d.reading
 	}
+	keeping, stopKeeping := context.WithCancel(ctx)
+	defer stopKeeping()
+	u.keepers.start(keeping)
 	close(u.ready)
+	run.Go(u.endLeft)
 	u.log.Debug("sip: listening", zap.Strings("listen", u.cfg.Listen))
 	<-ctx.Done()
 
@@ -176,6 +219,8 @@ func (u *UserAgent) Serve(ctx context.Context) error {
 	u.mu.Unlock()
 	close(u.stop)
 	u.wg.Wait()
+	u.keepers.running.Wait() // each ends its registration
+	u.names.Close()
 	u.deaf.Store(true)
 	time.Sleep(5 * settle) // what is on its way up ends there
 	closeAll()
@@ -219,8 +264,12 @@ func (u *UserAgent) bind(ctx context.Context) ([]*streams, error) {
 		if err != nil {
 			return fail(l, err)
 		}
-		listeners = append(listeners, newStreams(u, ln))
-		u.tcp, u.addrs = append(u.tcp, addrPort(ln.Addr())), append(u.addrs, ln.Addr())
+		transport := strings.ToUpper(l.network)
+		listeners = append(listeners, newStreams(u, transport, ln))
+		if u.ports[transport] == 0 {
+			u.ports[transport] = addrPort(ln.Addr()).Port()
+		}
+		u.addrs = append(u.addrs, ln.Addr())
 	}
 	return listeners, nil
 }

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,7 +23,26 @@ func refuse(status int, reason string, fields ...field) *refusal {
 const maxCSeq = 1<<31 - 1
 
 // allow is what a dialog or a caller may send us.
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, PRACK"
+
+// supported are the extensions that a peer may use with us: RFC 3262, RFC 4028.
+const supported = "100rel, timer"
+
+// allows is allow for the leg's peer: one that may transfer may send REFER.
+func (g *leg) allows() string {
+	if g.trunk != nil && g.trunk.Transfers {
+		return allow + ", REFER"
+	}
+	return allow
+}
+
+// supports is supported for the leg's peer.
+func (g *leg) supports() string {
+	if g.trunk != nil && g.trunk.Transfers {
+		return supported + ", replaces"
+	}
+	return supported
+}
 
 // acceptTypes are the bodies we read.
 const acceptTypes = "application/sdp, application/dtmf-relay, application/dtmf"
@@ -268,8 +288,12 @@ func (p *packet) checkCall(h *head) *refusal {
 	if h.method == "ACK" || h.method == "CANCEL" {
 		return nil
 	}
-	if want := p.list("Require"); len(want) > 0 {
-		return refuse(420, "Bad Extension", field{"Unsupported", strings.Join(want, ", ")})
+	unknown := slices.DeleteFunc(p.list("Require"), func(tag string) bool {
+		return slices.Contains(splitList(supported), lower(tag)) ||
+			strings.EqualFold(tag, "replaces") && p.count("Replaces") > 0 // whether it may is for its trunk to say
+	})
+	if len(unknown) > 0 {
+		return refuse(420, "Bad Extension", field{"Unsupported", strings.Join(unknown, ", ")})
 	}
 	if h.toTag == "" && h.maxForwards == 0 {
 		return refuse(483, "Too Many Hops")

@@ -1,12 +1,14 @@
 package trunk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -66,7 +68,11 @@ func (b *builder) fault(path, do, what string, args ...any) {
 func (b *builder) trunk(path string, c *Config) {
 	tr := &Trunk{
 		ID: telephony.TrunkID(c.Name), Username: c.Username, Password: c.Password, Realm: c.Realm, From: c.From,
-		Country: c.Country, NumberFormat: c.NumberFormat, Prefix: c.Prefix, RingTimeout: c.RingTimeout, Refer: c.Refer,
+		Trusted: c.Trusted, Identity: c.Identity, Diversion: c.Diversion, Redirects: c.Redirects == "on",
+		Transfers: c.Transfers == "on", CallerIn: strings.TrimPrefix(c.TransferCaller, "off"),
+		Country: c.Country, NumberFormat: c.NumberFormat, Prefix: c.Prefix, RingTimeout: c.RingTimeout, Replaces: c.Replaces,
+		SessionExpires: c.SessionExpires, DTMF: c.DTMF,
+		Register: c.Register, Probe: c.Probe != "off", MaxCalls: c.MaxCalls, MaxCPS: c.MaxCPS,
 	}
 	switch {
 	case c.Name == "":
@@ -80,21 +86,22 @@ func (b *builder) trunk(path string, c *Config) {
 	}
 	b.t.order = append(b.t.order, tr)
 	b.choice(path+".nat", c.NAT, "", "any")
-	b.choice(path+".refer", c.Refer, "", "auto", "on", "off")
+	b.refer(path, c, tr)
 	b.choice(path+".srtp", c.SRTP, "", "off", "optional", "required")
 	b.choice(path+".dtmf", c.DTMF, "", "auto", "rfc4733", "info", "inband")
+	b.choice(path+".auth", c.Auth, "", authOutbound, authInbound, authBoth)
 	b.choice(path+".number_format", c.NumberFormat, "", formatE164, formatPlain, formatNational)
 	tr.NATAny = c.NAT == "any"
+	b.carrier(path, c, tr)
 	b.country(path, c)
 	b.codecs(path, c, tr)
-	if c.Password != "" && c.Username == "" {
-		b.fault(path+".username", "add the name the password belongs to", "a password without a username")
-	}
-	if c.MaxCalls < 0 {
-		b.fault(path+".max_calls", "write 0 for no limit", "%d is negative", c.MaxCalls)
-	}
+	b.account(path, c, tr)
+	b.identity(path, c, tr)
 	if c.RingTimeout < 0 {
 		b.fault(path+".ring_timeout", "write 0 for the default of 60s", "%s is negative", c.RingTimeout)
+	}
+	if d := c.SessionExpires; d != 0 && d < 90*time.Second || d > 24*time.Hour {
+		b.fault(path+".session_expires", "write 90s to 24h, or 0 for the default of 30m", "%s is out of range", d)
 	}
 	for _, text := range []struct{ key, value string }{
 		{"from", c.From}, {"username", c.Username}, {"realm", c.Realm}, {"prefix", c.Prefix},
@@ -103,8 +110,10 @@ func (b *builder) trunk(path string, c *Config) {
 			b.fault(path+"."+text.key, "write it on one line", "a line break would end up in SIP headers")
 		}
 	}
+	b.security(path+".tls", c, tr)
+	b.line(path, c, tr)
 	b.sources(path, c, tr)
-	b.unbuilt(path, c)
+	b.srtp(path+".srtp", c, tr)
 }
 
 func (b *builder) choice(path, value string, known ...string) {
@@ -114,6 +123,33 @@ func (b *builder) choice(path, value string, known ...string) {
 			words = known
 		}
 		b.fault(path, "write "+strings.Join(words, ", "), "%q is not known", value)
+	}
+}
+
+// refer reads how calls are transferred by REFER.
+func (b *builder) refer(path string, c *Config, tr *Trunk) {
+	if c.Refer != "off" { // never, as it was
+		b.choice(path+".refer", c.Refer, "", "auto", ReferOn, ReferNever)
+	}
+	switch c.Refer {
+	case ReferOn:
+		tr.Refer = ReferOn
+	case ReferNever, "off":
+		tr.Refer = ReferNever
+	}
+	tr.ReferTo = cmp.Or(c.ReferTo, DefaultReferTo)
+	at, like := path+".refer_to", "write it like sip:{number}@{host};user=phone or tel:{number}"
+	known := strings.NewReplacer("{number}", "1", "{host}", "h").Replace(tr.ReferTo)
+	scheme, _, _ := strings.Cut(strings.ToLower(known), ":")
+	switch {
+	case scheme != "sip" && scheme != "tel":
+		b.fault(at, like, "%q is neither a sip: nor a tel: URI", c.ReferTo)
+	case !strings.Contains(tr.ReferTo, "{number}"):
+		b.fault(at, like, "%q has no {number}: every transfer would go to one place", c.ReferTo)
+	case strings.ContainsFunc(known, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune("<>\"?{}", r)
+	}):
+		b.fault(at, like, "%q has a character that may not stand in a URI, or an unknown {name}", c.ReferTo)
 	}
 }
 
@@ -127,38 +163,46 @@ func (b *builder) country(path string, c *Config) {
 }
 
 // codecNames are those a leg can speak.
-var codecNames = []string{"PCMU", "PCMA", "G722"}
+var codecNames = []string{"PCMU", "PCMA", "G722", "opus"}
 
 func (b *builder) codecs(path string, c *Config, tr *Trunk) {
+	known := codecNames
+	if of, ok := carriers[c.Type]; ok {
+		known = of.Codecs
+	}
 	for i, name := range c.Codecs {
-		k := slices.IndexFunc(codecNames, func(k string) bool { return strings.EqualFold(k, name) })
+		k := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
 		switch at := fmt.Sprintf("%s.codecs[%d]", path, i); {
 		case k < 0:
-			b.fault(at, "write "+strings.Join(codecNames, ", "), "no codec %q", name)
-		case slices.Contains(tr.Codecs, codecNames[k]):
-			b.fault(at, "name each codec once", "%s a second time", codecNames[k])
+			b.fault(at, "write "+strings.Join(known, ", "), "no codec %q", name)
+		case slices.Contains(tr.Codecs, known[k]):
+			b.fault(at, "name each codec once", "%s a second time", known[k])
 		default:
-			tr.Codecs = append(tr.Codecs, codecNames[k])
+			tr.Codecs = append(tr.Codecs, known[k])
 		}
 	}
 }
 
 // sources are the addresses that the trunk is known by.
 func (b *builder) sources(path string, c *Config, tr *Trunk) {
+	tr.anyAllowed = len(c.Allow) > 0
 	for i, s := range c.Gateways {
 		at := fmt.Sprintf("%s.gateways[%d]", path, i)
 		g, err := ParseGateway(s)
 		if err != nil {
-			b.fault(at, "write sip:host, sip:host:port or sip:host;transport=tcp", "%s", err)
+			b.fault(at, "write sip:host, sip:host:port or sip:host;transport=tls", "%s", err)
 			continue
 		}
 		tr.Gateways = append(tr.Gateways, g)
+		if g.Transport == TLS {
+			tr.Trust.hosts = append(tr.Trust.hosts, g.Host)
+		}
 		a, err := netip.ParseAddr(g.Host)
 		if err != nil {
 			continue // a name
 		}
 		a = a.Unmap()
-		if len(c.Allow) == 0 {
+		if tr.calledFromGateways() {
 			b.source(&b.t.callers, at, netip.PrefixFrom(a, a.BitLen()), tr)
 		}
 		// Two trunks may share a gateway; answers are told by their call.
@@ -175,38 +219,38 @@ func (b *builder) sources(path string, c *Config, tr *Trunk) {
 		b.source(&b.t.callers, at, p, tr)
 		b.t.peers.add(p, tr)
 	}
-	if len(c.Gateways) == 0 && len(c.Allow) == 0 {
+	if len(c.Gateways) == 0 && len(c.Allow) == 0 && !c.OverWebSocket() {
 		b.fault(path, "add gateways to call to, or allow to be called from",
 			"trunk %q has neither gateways nor allow: no call can use it", c.Name)
 	}
 }
 
 func (b *builder) source(s *sources, at string, p netip.Prefix, tr *Trunk) {
-	if other := s.add(p, tr); other != nil {
-		b.fault(at, "an address can belong to one trunk only; a longer prefix wins over a shorter one",
-			"%s belongs to trunk %q already", p, other.ID)
+	switch other := s.add(p, tr); {
+	case other == nil:
+	case other.Caller == nil || tr.Caller == nil:
+		b.fault(at, "an address can belong to one trunk only, unless each has auth: inbound or both, or tls with "+
+			"client_cert and another name; a longer prefix wins over a shorter one", "%s belongs to trunk %q already",
+			p, other.ID)
+	case !slices.Equal(other.Caller.Algorithms, tr.Caller.Algorithms):
+		b.fault(at, "give both the same digest", "%s belongs to trunk %q too, which asks in other algorithms", p, other.ID)
+	case other.Caller.Realm != tr.Caller.Realm:
+		b.fault(at, "give both the same realm", "%s belongs to trunk %q too, which asks in the realm %q",
+			p, other.ID, other.Caller.Realm)
+	default:
+		b.fault(at, "give each a username of its own", "%s belongs to trunk %q too, which has the same username",
+			p, other.ID)
 	}
 }
 
-// unbuilt tells what is accepted and does nothing yet.
-func (b *builder) unbuilt(path string, c *Config) {
-	for _, w := range []struct {
-		on        bool
-		key, what string
-	}{
-		{c.Register, "register", "registration is not built yet: the carrier must send calls to a fixed address"},
-		{c.Refer == "on", "refer", "transfer by REFER is not built yet"},
-		{c.OutboundProxy != "", "outbound_proxy", "an outbound proxy is not built yet: calls go to the gateways directly"},
-		{c.SRTP == "optional", "srtp", "SRTP is not built yet: media is not encrypted"},
-		{c.DTMF == "info" || c.DTMF == "inband", "dtmf", "the choice is not built yet: digits are sent by RFC 4733"},
-		{c.MaxCalls > 0, "max_calls", "the limit of a trunk is not built yet"},
-	} {
-		if w.on {
-			b.t.warnings = append(b.t.warnings, Fault{Path: path + "." + w.key, What: w.what})
-		}
+// srtp is whether media is encrypted.
+func (b *builder) srtp(path string, c *Config, tr *Trunk) {
+	if c.SRTP != "optional" && c.SRTP != "required" {
+		return
 	}
-	if c.SRTP == "required" {
-		b.fault(path+".srtp", "write optional or off until it is", "SRTP is not built yet and required must not fall back")
+	tr.SRTP = c.SRTP
+	if slices.ContainsFunc(tr.Gateways, func(g Gateway) bool { return g.Transport != TLS }) {
+		b.warn(path, "the keys of SRTP go in the clear to a gateway without transport=tls")
 	}
 }
 

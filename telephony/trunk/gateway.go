@@ -8,9 +8,10 @@ import (
 )
 
 // ParseGateway reads sip:host[:port][;transport=udp|tcp|tls] or host[:port].
-// sips: is TLS.
+// sips: is TLS. A name without port and transport leaves both to its records,
+// everything else without a transport is UDP.
 func ParseGateway(s string) (Gateway, error) {
-	g := Gateway{Transport: UDP}
+	g := Gateway{}
 	rest := strings.TrimSpace(s)
 	switch scheme, after, ok := strings.Cut(rest, ":"); {
 	case ok && strings.EqualFold(scheme, "sip"):
@@ -40,6 +41,9 @@ func ParseGateway(s string) (Gateway, error) {
 	var err error
 	if g.Host, g.Port, err = hostPort(host); err != nil {
 		return g, fmt.Errorf("%q %w", s, err)
+	}
+	if _, err := netip.ParseAddr(g.Host); g.Transport == "" && (g.Port != 0 || err == nil) {
+		g.Transport = UDP
 	}
 	g.URI = "sip:" + bracketed(g.Host)
 	if g.Port != 0 {

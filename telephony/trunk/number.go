@@ -48,19 +48,26 @@ func bare(s string) string {
 
 var separators = strings.NewReplacer("-", "", ".", "", " ", "", "(", "", ")", "", "/", "")
 
-// Dial is how the trunk's gateway wants a number to be written.
-func (t *Trunk) Dial(number string) string {
+// Dial is how the trunk's gateway wants a number that is called. 00 before it is
+// the + of the gate that let it pass, whatever it is in the trunk's country: a
+// number that is judged as one of one country is not dialled as another's
+// (SEC-5).
+func (t *Trunk) Dial(number string) string { return t.Prefix + t.Written(Normalize(number, "")) }
+
+// Written is how the trunk's gateway wants a number that is told, as a caller
+// ID is.
+func (t *Trunk) Written(number string) string {
 	n := Normalize(number, t.Country)
 	if !strings.HasPrefix(n, "+") {
-		return t.Prefix + n
+		return n
 	}
 	switch t.NumberFormat {
 	case formatPlain:
-		n = n[1:]
+		return n[1:]
 	case formatNational:
-		n = national(n, t.Country)
+		return national(n, t.Country)
 	}
-	return t.Prefix + n
+	return n
 }
 
 // national is a number of the country as it is dialled there: with its

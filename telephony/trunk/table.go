@@ -16,7 +16,7 @@ type Table struct {
 	trunks       map[telephony.TrunkID]*Trunk
 	order        []*Trunk
 	callers      sources // who may call
-	peers        sources // the same, and every gateway that is an address
+	peers        sources // the same, and every gateway
 	numbers      map[route]string
 	defaultAgent string
 	warnings     []Fault
@@ -45,6 +45,7 @@ func (t *Table) Trunks() []*Trunk {
 }
 
 // Match is the trunk that may call from this address: the longest prefix wins.
+// Where several share it, it is the first of them.
 func (t *Table) Match(src netip.Addr) (*Trunk, bool) {
 	if t == nil {
 		return nil, false
@@ -52,9 +53,18 @@ func (t *Table) Match(src netip.Addr) (*Trunk, bool) {
 	return t.callers.match(src)
 }
 
+// Callers are the trunks that may call from this address: one, or several that
+// are told by who the caller proves to be. The slice is the table's own.
+func (t *Table) Callers(src netip.Addr) []*Trunk {
+	if t == nil {
+		return nil
+	}
+	return t.callers.all(src)
+}
+
 // Peer is the trunk that an address belongs to, calling or called: Match, and
-// every gateway that is an address. Answers and requests inside a call may
-// come from there.
+// every gateway, of those that are names what Found was told. Answers and
+// requests inside a call may come from there.
 func (t *Table) Peer(src netip.Addr) (*Trunk, bool) {
 	if t == nil {
 		return nil, false
@@ -107,7 +117,7 @@ func (t *Table) route(n Number) route {
 	return route{telephony.TrunkID(n.Trunk), Normalize(n.Number, country)}
 }
 
-// Warnings are what is configured and has no effect yet.
+// Warnings are what is configured and has no effect yet, or weakens calls.
 func (t *Table) Warnings() []Fault {
 	if t == nil {
 		return nil
@@ -118,21 +128,24 @@ func (t *Table) Warnings() []Fault {
 // sources finds the longest prefix that holds an address.
 type sources struct {
 	lengths  []int // prefix lengths in use, longest first
-	prefixes map[netip.Prefix]*Trunk
+	prefixes map[netip.Prefix][]*Trunk
 }
 
-// add tells whose p is already, if it is somebody else's.
+// add tells whose p is already, if it is somebody else's and cannot be shared.
 func (s *sources) add(p netip.Prefix, tr *Trunk) (other *Trunk) {
-	if have, ok := s.prefixes[p]; ok {
-		if have == tr {
+	have := s.prefixes[p]
+	for _, o := range have {
+		if o == tr {
 			return nil
 		}
-		return have
+		if !o.Caller.besides(tr.Caller) && !o.Trust.besides(tr.Trust) && !o.registersBeside(tr) {
+			return o
+		}
 	}
 	if s.prefixes == nil {
-		s.prefixes = map[netip.Prefix]*Trunk{}
+		s.prefixes = map[netip.Prefix][]*Trunk{}
 	}
-	s.prefixes[p] = tr
+	s.prefixes[p] = append(have, tr)
 	if i, ok := slices.BinarySearchFunc(s.lengths, p.Bits(), func(a, b int) int { return cmp.Compare(b, a) }); !ok {
 		s.lengths = slices.Insert(s.lengths, i, p.Bits())
 	}
@@ -140,17 +153,24 @@ func (s *sources) add(p netip.Prefix, tr *Trunk) (other *Trunk) {
 }
 
 func (s *sources) match(a netip.Addr) (*Trunk, bool) {
+	if all := s.all(a); len(all) > 0 {
+		return all[0], true
+	}
+	return nil, false
+}
+
+func (s *sources) all(a netip.Addr) []*Trunk {
 	a = a.Unmap().WithZone("")
 	for _, bits := range s.lengths {
 		if bits > a.BitLen() {
 			continue // of IPv6 prefixes, or no address at all
 		}
 		p, _ := a.Prefix(bits)
-		if tr, ok := s.prefixes[p]; ok {
-			return tr, true
+		if all, ok := s.prefixes[p]; ok {
+			return all
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // Live is the table in use. Its zero value holds none.

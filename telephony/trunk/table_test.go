@@ -176,6 +176,10 @@ func TestDial(t *testing.T) {
 		{"plain", "", "9#", "+4930123456", "9#4930123456"},
 		{"", "", "", "4711", "4711"},
 		{"plain", "", "", "alice", "alice"},
+		{"", "DE", "", "0044 20 79460000", "+442079460000"},
+		// 001 and 0011 are the way abroad there: the gate has read +1.
+		{"", "SG", "", "001 882 16123456", "+188216123456"},
+		{"", "AU", "", "0011 44 2079460000", "+11442079460000"},
 	} {
 		tr := Trunk{NumberFormat: tt.format, Country: tt.country, Prefix: tt.prefix}
 		if got := tr.Dial(tt.number); got != tt.want {
@@ -189,10 +193,10 @@ func TestOrderTriesGatewaysThatAreUpFirst(t *testing.T) {
 	tb := table(t, []Config{{Name: "c", Gateways: []string{"sip:a.example", "b.example:5080", "sips:c.example"}}}, nil, "")
 	tr, _ := tb.Trunk("c")
 	var got []string
-	for _, g := range tr.Order(func(g Gateway) bool { return g.Host != "a.example" }) {
+	for _, g := range Order(tr.Gateways, func(g *Gateway) bool { return g.Host != "a.example" }) {
 		got = append(got, fmt.Sprintf("%s %d %s", g.Host, g.Port, g.Transport))
 	}
-	if s := strings.Join(got, ", "); s != "b.example 5080 udp, c.example 0 tls, a.example 0 udp" {
+	if s := strings.Join(got, ", "); s != "b.example 5080 udp, c.example 0 tls, a.example 0 " {
 		t.Error(s)
 	}
 }
@@ -242,15 +246,29 @@ func TestFaultsNameFieldAndCure(t *testing.T) {
 		{"IPv4 as IPv6", []Config{{Name: "x", Allow: []string{"::ffff:192.0.2.0/120"}}}, nil, "IPv4 written as IPv6"},
 		{"an address of two trunks", []Config{ok, {Name: "x", Allow: []string{"192.0.2.1/32"}}}, nil, "trunks[1].allow[0]: 192.0.2.1/32 belongs to trunk \"ok\""},
 		{"no gateway", []Config{{Name: "x", Gateways: []string{"sip:u@h"}}}, nil, "trunks[0].gateways[0]"},
-		{"an unknown codec", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Codecs: []string{"g729"}}}, nil, "trunks[0].codecs[0]: no codec \"g729\"; write PCMU, PCMA, G722"},
+		{"an unknown codec", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Codecs: []string{"g729"}}}, nil, "trunks[0].codecs[0]: no codec \"g729\"; write PCMU, PCMA, G722, opus"},
 		{"a codec twice", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Codecs: []string{"pcmu", "PCMU"}}}, nil, "trunks[0].codecs[1]"},
-		{"refer", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Refer: "sometimes"}}, nil, "trunks[0].refer: \"sometimes\" is not known; write auto, on, off"},
+		{"refer", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Refer: "sometimes"}}, nil, "trunks[0].refer: \"sometimes\" is not known; write auto, on, never"},
+		{"refer_to", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, ReferTo: "sip:desk@{host}"}}, nil, "trunks[0].refer_to: \"sip:desk@{host}\" has no {number}"},
+		{"refer_to of a name", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, ReferTo: "sip:{number}@{hots}"}}, nil, "an unknown {name}"},
+		{"refer_to of a scheme", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, ReferTo: "mailto:{number}"}}, nil, "neither a sip: nor a tel: URI"},
 		{"nat", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, NAT: "yes"}}, nil, "trunks[0].nat: \"yes\" is not known; write any"},
 		{"country", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Country: "Germany"}}, nil, "trunks[0].country"},
 		{"national without a country", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, NumberFormat: "national"}}, nil, "trunks[0].country"},
 		{"a password without a name", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Password: "p"}}, nil, "trunks[0].username"},
+		{"no password to ask for", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Auth: "inbound", Username: "u"}}, nil, "trunks[0].auth: auth inbound without"},
+		{"an unknown way to ask", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Auth: "yes"}}, nil, "trunks[0].auth: \"yes\" is not known; write outbound, inbound, both"},
+		{"two of one name at an address", []Config{phone("a", "u", ""), phone("b", "u", "")}, nil, "trunks[1].allow[0]: 0.0.0.0/0 belongs to trunk \"a\" too, which has the same username"},
+		{"an unknown digest", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Auth: "both", Username: "u", Password: "p", Digest: []string{"md5", "sha1"}}}, nil, "trunks[0].digest[1]: \"SHA1\" is not known; write SHA-256, MD5"},
+		{"two digests at an address", []Config{phone("a", "u", ""), {Name: "b", Allow: []string{"0.0.0.0/0"}, Auth: "both", Username: "v", Password: "p", Digest: []string{"MD5"}}}, nil, "give both the same digest"},
+		{"two realms at an address", []Config{phone("a", "u", "x"), phone("b", "v", "")}, nil, "give both the same realm"},
+		{"one with a password and one without", []Config{phone("a", "u", ""), {Name: "b", Allow: []string{"0.0.0.0/0"}}}, nil, "unless each has auth: inbound or both"},
+		{"an unknown identity", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Identity: "cpn"}}, nil, "trunks[0].identity"},
+		{"a header of SIP", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Headers: map[string]string{"Route": "x"}}}, nil, "trunks[0].headers.Route: \"Route\" cannot be set; name X- headers"},
+		{"a line break in a header", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, Headers: map[string]string{"X-A": "a\r\nb"}}}, nil, "trunks[0].headers.X-A"},
+		{"all headers of callers", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, AcceptHeaders: []string{"X-A", "*"}}}, nil, "trunks[0].accept_headers[1]"},
 		{"a line break", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, From: "a\r\nb"}}, nil, "trunks[0].from"},
-		{"SEC-14: SRTP that is required", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, SRTP: "required"}}, nil, "trunks[0].srtp"},
+		{"SEC-14: SRTP by a word that is none", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, SRTP: "on"}}, nil, "trunks[0].srtp"},
 		{"negative", []Config{{Name: "x", Allow: []string{"192.0.2.1"}, MaxCalls: -1, RingTimeout: -1}}, nil, "trunks[0].ring_timeout"},
 		{"a trunk that is not there", []Config{ok}, []Number{{Number: "1", Trunk: "OK", Agent: "a"}}, `numbers[0].trunk: no trunk "OK"; did you mean "ok"`},
 		{"a trunk far away", []Config{ok}, []Number{{Number: "1", Trunk: "zzz", Agent: "a"}}, "the trunks are ok"},
@@ -270,18 +288,65 @@ func TestFaultsNameFieldAndCure(t *testing.T) {
 	}
 }
 
-func TestWarningsTellWhatIsNotBuilt(t *testing.T) {
+func TestWarningsTellWhatIsDoubtful(t *testing.T) {
 	t.Parallel()
 	tb := table(t, []Config{{
-		Name: "x", Gateways: []string{"sip:h"}, Register: true, Refer: "on", OutboundProxy: "sip:p", SRTP: "optional",
+		Name: "x", Gateways: []string{"sip:h"}, Register: true, OutboundProxy: "sip:p", SRTP: "optional",
 		DTMF: "info", MaxCalls: 3, RingTimeout: time.Minute, Username: "u", Password: "geheim",
 	}}, nil, "")
 	var keys []string
 	for _, w := range tb.Warnings() {
 		keys = append(keys, strings.TrimPrefix(w.Path, "trunks[0]."))
 	}
-	if got := strings.Join(keys, " "); got != "register refer outbound_proxy srtp dtmf max_calls" {
+	if got := strings.Join(keys, " "); got != "srtp" {
 		t.Error(got)
+	}
+}
+
+// phone is a trunk that is told by its password.
+func phone(name, user, realm string) Config {
+	return Config{Name: name, Allow: []string{"0.0.0.0/0"}, Auth: "inbound", Username: user, Password: "p", Realm: realm}
+}
+
+func TestPhonesShareAPrefix(t *testing.T) {
+	t.Parallel()
+	tb := table(t, []Config{
+		phone("a", "u", ""), phone("b", "v", ""),
+		{Name: "c", Allow: []string{"192.0.2.0/24"}},
+		{Name: "d", Allow: []string{"198.51.100.1"}, Auth: "both", Username: "w", Password: "p"},
+	}, nil, "")
+	for src, want := range map[string]string{"203.0.113.1": "a b", "192.0.2.7": "c", "198.51.100.1": "d", "2001:db8::1": ""} {
+		var names []string
+		for _, tr := range tb.Callers(netip.MustParseAddr(src)) {
+			names = append(names, string(tr.ID))
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s, want %s", src, got, want)
+		}
+	}
+	a, _ := tb.Trunk("a")
+	d, _ := tb.Trunk("d")
+	if a.Password != "" || a.Answers() || a.Caller.Realm != DefaultRealm || d.Password != "p" || !d.Answers() {
+		t.Errorf("%+v, %+v", a, d)
+	}
+	// echo -n u:patchcord:p | md5sum, sha256sum
+	if a.Caller.MD5.Reveal() != "4651a14ab3e6fa1076ebbb8e26cb1b74" || a.Caller.SHA256.Reveal() != "bd9108955f84986e777902d2f3dc8eb1033a3979a72cb00371a7460fc9f03415" {
+		t.Errorf("HA1 %s %s", a.Caller.MD5.Reveal(), a.Caller.SHA256.Reveal())
+	}
+}
+
+func TestHeadersThatAreLetIn(t *testing.T) {
+	t.Parallel()
+	tb := table(t, []Config{{
+		Name: "x", Allow: []string{"192.0.2.1"}, AcceptHeaders: []string{"X-Order", "x-acme-*", "User-to-User"},
+	}}, nil, "")
+	tr, _ := tb.Trunk("x")
+	for name, want := range map[string]bool{
+		"X-Order": true, "x-order": true, "X-Order-Id": false, "X-ACME-Tier": true, "user-to-user": true, "P-Charge-Info": false, "From": false, "": false,
+	} {
+		if tr.Accepts(name) != want {
+			t.Errorf("%q: %v", name, !want)
+		}
 	}
 }
 

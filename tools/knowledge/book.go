@@ -88,7 +88,7 @@ func (b *book) with(chunks []Chunk) *book {
 	n := *b
 	n.chunks, n.doc.Vectors = chunks, 0
 	for i := range chunks {
-		if chunks[i].Vector != nil {
+		if chunks[i].Model != "" {
 			n.doc.Vectors++
 		}
 	}

@@ -96,3 +96,26 @@ type Store interface {
 	// DeleteDocument gives ErrNotFound when the agent has none of that id.
 	DeleteDocument(ctx context.Context, agent, id string) error
 }
+
+// Comparer is a store that can compare vectors itself: they are not read into
+// memory then.
+type Comparer interface {
+	// Compares says whether it does; Passages have no vectors then.
+	Compares() bool
+	// Nearest gives the cosines of the passages of an agent that are nearest to
+	// a vector of a model's, limit of them, and of those of also.
+	Nearest(ctx context.Context, agent, model string, v []float32, limit int, also []Place) ([]Near, error)
+}
+
+// Place is a passage: its document's id and its number there.
+type Place struct {
+	Document string
+	Chunk    int
+}
+
+// Near is how near a passage is to a question.
+type Near struct {
+	Document string
+	Chunk    int
+	Cosine   float64
+}

@@ -24,6 +24,8 @@ type Config struct {
 	// Refresh is how often Serve looks for what other processes with the same
 	// store have added or deleted; 0: there are none.
 	Refresh time.Duration
+	// Changed is called when documents were added or deleted here; may be nil.
+	Changed func()
 	// Reader is a program with its arguments that reads files (ReadFile) in a
 	// process of its own; the type of a file is added. nil: in this process.
 	Reader []string
@@ -46,9 +48,11 @@ const (
 type Library struct {
 	cfg     Config
 	log     *zap.Logger
+	near    Comparer // nil: vectors are compared in memory
 	queries *otter.Cache[string, []float32]
 	reading chan struct{} // readers places
 	wake    chan struct{} // one place: there is something to embed
+	look    chan struct{} // one place: another process changed something
 
 	reached string // id of the document that embedding stopped at; Serve's
 
@@ -82,7 +86,11 @@ func New(cfg Config) (*Library, error) {
 	}
 	l := &Library{
 		cfg: cfg, log: cfg.Log, queries: cache, reading: make(chan struct{}, readers),
-		wake: make(chan struct{}, 1), asking: map[string]*asking{}, shelves: map[string]*shelf{},
+		wake: make(chan struct{}, 1), look: make(chan struct{}, 1), asking: map[string]*asking{},
+		shelves: map[string]*shelf{},
+	}
+	if c, ok := cfg.Store.(Comparer); ok && c.Compares() {
+		l.near = c
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l, nil
@@ -154,6 +162,7 @@ func (l *Library) add(ctx context.Context, agent, name, mediaType string, data [
 		return append(out, newBook(d, chunks)), nil
 	})
 	l.nudge()
+	l.tell(err)
 	return d, err
 }
 
@@ -207,7 +216,7 @@ func (l *Library) Delete(ctx context.Context, agent, id string) error {
 	if err != nil {
 		return err
 	}
-	return b.change(ctx, func(books []*book) ([]*book, error) {
+	err = b.change(ctx, func(books []*book) ([]*book, error) {
 		if err := l.cfg.Store.DeleteDocument(ctx, agent, id); err != nil {
 			return nil, err
 		}
@@ -219,6 +228,23 @@ func (l *Library) Delete(ctx context.Context, agent, id string) error {
 		}
 		return out, nil
 	})
+	l.tell(err)
+	return err
+}
+
+// tell tells of a change that was made.
+func (l *Library) tell(err error) {
+	if err == nil && l.cfg.Changed != nil {
+		l.cfg.Changed()
+	}
+}
+
+// Look has Serve take over at once what another process changed.
+func (l *Library) Look() {
+	select {
+	case l.look <- struct{}{}:
+	default: // it will look
+	}
 }
 
 // Forget drops the documents of an agent from memory: it was deleted, and the

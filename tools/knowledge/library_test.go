@@ -432,6 +432,12 @@ func TestWhatAnotherProcessChangesIsTakenOver(t *testing.T) {
 		if a := find(t, two, Query{Text: "Switzerland"}); a.Documents != 0 {
 			t.Errorf("deleted there: %+v", a)
 		}
+		one.cfg.Changed = two.Look // it is told: nobody waits
+		add(t, one, "a", "shop.md", shop)
+		synctest.Wait()
+		if a := find(t, two, Query{Text: "Switzerland", TopK: 1}); len(a.Hits) != 1 {
+			t.Errorf("told: %+v", a)
+		}
 		stop()
 		wg.Wait()
 		one.Close()

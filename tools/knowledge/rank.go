@@ -1,6 +1,7 @@
 package knowledge
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -19,6 +20,9 @@ const (
 	rrfK = 60 // of reciprocal rank fusion (Cormack 2009)
 	// deep is how far down each ranking goes into the fusion.
 	deep = 50
+	// compared is how many passages that have the words are compared by a store:
+	// those below the threshold are left out before the fusion.
+	compared = 4 * deep
 )
 
 // found is a chunk with what the rankings say of it.
@@ -44,15 +48,19 @@ func (f *found) similarity() float64 {
 type question struct {
 	threshold float64
 	topK      int
-	vector    []float32 // nil: by words only
+	vector    []float32 // to compare with, nil: by words only
 	model     string    // that made vector
+	near      []Near    // what the store has compared already
 }
 
 // rank fuses the ranking by words with the one by meaning. Passages below the
 // threshold are in neither.
 func rank(books []*book, words []found, q question) []found {
 	all := words
-	if q.vector != nil {
+	switch {
+	case q.near != nil:
+		all = byStore(books, all, q)
+	case q.vector != nil:
 		all = byMeaning(books, all, q)
 	}
 	all = slices.DeleteFunc(all, func(f found) bool { return f.similarity() < q.threshold || f.similarity() <= 0 })
@@ -190,6 +198,37 @@ func (a *tally) count(b *book, idf, w, mean float64) {
 		add(c, near)
 		a.share[c] += w * near
 	}
+}
+
+// first are the n that have most of the words.
+func first(words []found, n int) []found {
+	if len(words) <= n {
+		return words
+	}
+	slices.SortStableFunc(words, func(a, b found) int { return cmp.Compare(b.bm25, a.bm25) })
+	return words[:n]
+}
+
+// byStore adds the cosines that the store gave.
+func byStore(books []*book, words []found, q question) []found {
+	at, known := map[Place]int{}, map[string]*book{}
+	for i, p := range places(words) {
+		at[p] = i
+	}
+	for _, b := range books {
+		known[b.doc.ID] = b
+	}
+	for _, n := range q.near {
+		b := known[n.Document]
+		switch i, ok := at[Place{n.Document, n.Chunk}]; {
+		case ok:
+			words[i].cosine, words[i].vector = n.Cosine, true
+		case b == nil || n.Chunk >= len(b.chunks): // it was deleted meanwhile
+		case n.Cosine >= q.threshold && n.Cosine > 0:
+			words = append(words, found{book: b, chunk: n.Chunk, cosine: n.Cosine, vector: true})
+		}
+	}
+	return words
 }
 
 // byMeaning adds the cosine of every chunk that the same model has embedded.

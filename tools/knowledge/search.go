@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Bounds of a search.
@@ -51,6 +53,16 @@ func (l *Library) Search(ctx context.Context, q Query) (Answer, error) {
 			a.Late = true
 		}
 	}
+	if l.near != nil && by.vector != nil {
+		words = first(words, compared)
+		by.near, err = l.near.Nearest(limit, q.Agent, by.model, by.vector, deep, places(words))
+		if by.vector = nil; err != nil {
+			a.Late = true
+			if limit.Err() == nil {
+				l.log.Warn("knowledge: vectors were not compared, words decide", zap.Error(err))
+			}
+		}
+	}
 	if ctx.Err() != nil {
 		return a, ctx.Err()
 	}
@@ -62,6 +74,15 @@ func (l *Library) Search(ctx context.Context, q Query) (Answer, error) {
 	}
 	a.Took = time.Since(start)
 	return a, nil
+}
+
+// places are where what was found stands.
+func places(all []found) []Place {
+	out := make([]Place, len(all))
+	for i, f := range all {
+		out[i] = Place{f.book.doc.ID, f.book.chunks[f.chunk].N}
+	}
+	return out
 }
 
 // asked is a question as it is looked for.

@@ -36,10 +36,11 @@ func (l *Library) Serve(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.look:
+			l.takeOver(ctx)
+			continue
 		case <-others:
-			if err := l.refresh(ctx); err != nil && ctx.Err() == nil {
-				l.log.Warn("knowledge: what others changed cannot be read", zap.Error(err))
-			}
+			l.takeOver(ctx)
 			continue
 		case <-again:
 		case <-l.wake:
@@ -56,6 +57,12 @@ func (l *Library) Serve(ctx context.Context) error {
 		l.log.Warn("knowledge: passages are not embedded yet", zap.Error(err), zap.Duration("retry_in", wait))
 		again = time.After(wait)
 		wait = min(wait*2, retryLast)
+	}
+}
+
+func (l *Library) takeOver(ctx context.Context) {
+	if err := l.refresh(ctx); err != nil && ctx.Err() == nil {
+		l.log.Warn("knowledge: what others changed cannot be read", zap.Error(err))
 	}
 }
 
@@ -206,7 +213,10 @@ func (l *Library) embedBook(ctx context.Context, b *shelf, k *book) error {
 		chunks := slices.Clone(k.chunks)
 		for i, c := range todo {
 			made[chunks[c].N] = vs[i]
-			chunks[c].Vector, chunks[c].Model = vs[i], model
+			chunks[c].Model = model
+			if l.near == nil {
+				chunks[c].Vector = vs[i]
+			}
 		}
 		next, gone := k.with(chunks), true
 		err = b.change(ctx, func(books []*book) ([]*book, error) {

@@ -61,7 +61,7 @@ func (HubSpot) Open(d *tools.Definition, deps tools.Deps) (tools.Wire, tools.Fau
 	check := tools.Checks{Definition: d, Deps: deps}
 	w := &hubSpotWire{cfg: cfg, agent: deps.Agent, callbacks: deps.Callbacks}
 	if w.callbacks == nil {
-		w.callbacks = tools.NewCallbacks() // none that can be completed
+		w.callbacks = tools.NewCallbacks("") // none that can be completed
 	}
 	if cfg.Meta == nil {
 		check.Fault("hsmeta", "missing", "name the action's file in file:, or write what stands in it under hsmeta:")

@@ -233,7 +233,7 @@ func TestCallbacks_H28(t *testing.T) {
 	t.Parallel()
 	url, got := webhook(t, reply(`{"outputFields":{"hs_execution_state":"BLOCK"}}`))
 	deps := deps(t)
-	deps.Callbacks = tools.NewCallbacks()
+	deps.Callbacks = tools.NewCallbacks("")
 	set, faults := tools.Build([]tools.Definition{action(t, bookSlot, func(_, c map[string]any) { c["actionUrl"] = url })}, deps)
 	if faults.Err() != nil {
 		t.Fatal(faults)
@@ -278,7 +278,7 @@ func TestCallbackExpires_H28(t *testing.T) {
 		"P": 10 * time.Minute, "ten": 10 * time.Minute, "PT0S": 10 * time.Minute,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			cb := tools.NewCallbacks()
+			cb := tools.NewCallbacks("")
 			d := action(t, bookSlot, nil)
 			w, faults := wire.HubSpot{}.Open(&d, tools.Deps{Callbacks: cb})
 			if faults.Err() != nil {

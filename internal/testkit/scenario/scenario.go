@@ -48,7 +48,7 @@ type Scenario struct {
 	Name    string
 	From    string        // caller's number or name, "" for the phone's own
 	Voice   string        // of every say that names none, "" for the phone's own
-	Codec   string        // PCMU, PCMA, G722; "" for the phone's own
+	Codec   string        // PCMU, PCMA, G722, opus; "" for the phone's own
 	Phrases string        // path of the recogniser's sentences, "" for the phone's own
 	Timeout time.Duration // of the whole call
 	Steps   []Step
