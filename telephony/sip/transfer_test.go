@@ -355,9 +355,11 @@ func TestTransfersAreCounted(t *testing.T) {
 	for _, m := range target.drain(8 * testT1) {
 		t.Errorf("%s left", m.start)
 	}
+	mu.Lock()
 	if fmt.Sprint(asked) != "[+4930111 +4930111]" {
 		t.Errorf("asked for %v", asked)
 	}
+	mu.Unlock()
 	d.bye()
 	await[telephony.Ended](t, leg)
 	s.idle(t)
