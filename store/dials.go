@@ -210,6 +210,11 @@ func (s *Store) CampaignStats(ctx context.Context, id string) (CampaignStats, er
 	return out, nil
 }
 
+// is tells whether an attempt is the one of a claim.
+func (r *dialRow) is(a *dialRef) bool {
+	return r.ContactID == a.Contact && r.N == a.N && r.Node == a.Node && r.ClaimedAt == a.ClaimedAt
+}
+
 func (r *dialRow) dial() Dial {
 	d := Dial{
 		Contact: r.ContactID, Campaign: r.CampaignID, N: r.N, Node: r.Node, Call: telephony.CallID(r.CallID), State: r.State,

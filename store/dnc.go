@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -185,13 +183,29 @@ func (s *Store) RemoveDNC(ctx context.Context, campaign, number string) error {
 	return nil
 }
 
-// listed is why a number is not to be called by a campaign; ok tells that it is on
-// a list.
-func listed(ctx context.Context, tx Tx, campaign, number string) (why string, ok bool, err error) {
-	err = tx.NewSelect().Model((*dncRow)(nil)).Column("why").
-		Where("number = ? AND campaign_id IN ('', ?)", number, campaign).Limit(1).Scan(ctx, &why)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
+// notCalled is why numbers are not to be called, by campaign and number; the
+// campaign of the list of all is "".
+type notCalled map[[2]string]string
+
+// of is why a campaign does not call a number; ok tells that it is on a list.
+func (n notCalled) of(campaign, number string) (why string, ok bool) {
+	if why, ok = n[[2]string{"", number}]; !ok {
+		why, ok = n[[2]string{campaign, number}]
 	}
-	return why, err == nil, err
+	return why, ok
+}
+
+// listed are those of numbers that are on a list.
+func listed(ctx context.Context, tx Tx, numbers []string) (notCalled, error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	var rows []dncRow
+	err := tx.NewSelect().Model(&rows).Column("campaign_id", "number", "why").
+		Where("number IN (?)", bun.List(numbers)).Scan(ctx)
+	out := make(notCalled, len(rows))
+	for _, r := range rows {
+		out[[2]string{r.CampaignID, r.Number}] = r.Why
+	}
+	return out, err
 }

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/patchcord/patchcord/telephony/dialer"
 )
@@ -68,6 +71,59 @@ func TestANodeThatIsGone(t *testing.T) {
 		t.Error(err)
 	}
 	states(t, a, c.ID, map[dialer.State]int{dialer.Pending: 2, dialer.Reached: 1})
+}
+
+// A process is killed while the database lets an attempt of its pass: the next one of
+// its name waits for that, and puts it up for review.
+func TestAFenceThatIsPassedLate(t *testing.T) {
+	t.Parallel()
+	url := schema(t)
+	a := node(t, url, "a", time.Hour)
+	ctx := t.Context()
+	c := running(t, a, dialer.Campaign{}, 2)
+	all := claimed(t, a.Ledger(), c.ID, 2)
+	late, err := pgx.ConnectConfig(ctx, a.conn) // the server has not missed it yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = late.Close(context.Background()) }()
+	for _, statement := range []string{
+		"BEGIN",
+		"UPDATE contacts SET state = 'dialing', tries = 1 WHERE id = '" + all[0].Contact.ID + "'",
+		"UPDATE attempts SET state = 'dialing', dialed_at = 1 WHERE contact_id = '" + all[0].Contact.ID + "'",
+	} {
+		if _, err := late.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed(t, a)
+	next := make(chan *Store, 1)
+	go func() {
+		b, err := Open(ctx, Config{URL: url, Node: "a", beat: time.Hour})
+		if err != nil {
+			t.Error(err)
+		}
+		next <- b
+	}()
+	waits := false
+	for limit := time.Now().Add(20 * time.Second); !waits; {
+		if time.Now().After(limit) {
+			t.Fatal("nobody waits for it")
+		}
+		if err := late.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND "+
+			"pg_backend_pid() = ANY (pg_blocking_pids(pid)))").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := late.Exec(ctx, "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	b := <-next
+	if b == nil {
+		return
+	}
+	defer closed(t, b)
+	states(t, b, c.ID, map[dialer.State]int{dialer.Pending: 1, dialer.Review: 1})
 }
 
 // nameless waits until the server has seen that nobody holds a name any more.

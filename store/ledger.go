@@ -8,7 +8,6 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/telephony/dialer"
 )
 
@@ -270,55 +269,6 @@ func (r *contactRow) judge(a dialer.Attempt, judge dialer.Judge, now int64) {
 	if next == dialer.Pending {
 		r.DueAt = max(ms(due), now+1) // it is not looked at twice by one claim
 	}
-}
-
-// Dialing is the fence. It lets the attempt of a claim pass that stands, of a
-// campaign that runs, to a number that is on no list; from then on it counts as
-// dialled. With any other fault than ErrNotClaimed nobody knows whether it has
-// passed: it must not leave either, and is given back.
-func (l *Ledger) Dialing(ctx context.Context, a dialer.Attempt, call telephony.CallID, from string) error {
-	now := ms(time.Now())
-	err := l.s.InTx(ctx, func(ctx context.Context, tx Tx) error {
-		number := tx.NewSelect().Model((*dncRow)(nil)).ColumnExpr("1").
-			Where("number = ? AND campaign_id IN ('', ?)", a.Contact.Number, a.Contact.Campaign)
-		campaign := tx.NewSelect().Model((*campaignRow)(nil)).ColumnExpr("1").
-			Where("id = ? AND status = ?", a.Contact.Campaign, dialer.Running)
-		q := tx.NewUpdate().Model((*contactRow)(nil)).Set("state = ?", dialer.Dialing).Set("tries = ?", a.N).
-			Set("updated_at = ?", now)
-		if from != "" {
-			q = q.Set("caller_id = ?", clean(from))
-		}
-		res, err := q.Where("id = ? AND state = ?", a.Contact.ID, dialer.Claimed).
-			Where("NOT EXISTS (?)", number).Where("EXISTS (?)", campaign).Exec(ctx)
-		if err := one(res, err); err != nil {
-			return err
-		}
-		res, err = tx.NewUpdate().Model((*dialRow)(nil)).Set("state = ?", dialDialing).Set("call_id = ?",
-			clean(string(call))).
-			Set("caller_id = ?", clean(from)).Set("dialed_at = ?", now).
-			Where("contact_id = ? AND n = ? AND node = ? AND state = ? AND claimed_at = ?",
-				a.Contact.ID, a.N, l.s.cfg.Node, dialClaimed, ms(a.Claimed)).Exec(ctx)
-		return one(res, err)
-	})
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, dialer.ErrNotClaimed) {
-		l.s.push(item{settled: &settled{Attempt: refOf(a), Back: true, Next: dialer.Pending}})
-	}
-	return fmt.Errorf("store: dial contact %s: %w", a.Contact.ID, err)
-}
-
-// one is ErrNotClaimed for a change that hit nothing.
-func one(res interface{ RowsAffected() (int64, error) }, err error) error {
-	if err != nil {
-		return err
-	}
-	n, err := res.RowsAffected()
-	if err == nil && n != 1 {
-		err = dialer.ErrNotClaimed
-	}
-	return err
 }
 
 // Shown is how often each caller ID of a campaign was shown since a time.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -91,8 +91,8 @@ func (l *Ledger) settle(ctx context.Context, w *settled) error {
 	return nil
 }
 
-// saveSettled writes what became of claims, by their contacts in the order in which
-// block locks them: two who did not would wait for each other.
+// saveSettled writes what became of claims, once: what was written and is written
+// again changes nothing. Of one contact that is one thing at a time.
 func saveSettled(ctx context.Context, tx Tx, items []item) error {
 	var all []*settled
 	for _, it := range items {
@@ -100,125 +100,220 @@ func saveSettled(ctx context.Context, tx Tx, items []item) error {
 			all = append(all, it.settled)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *settled) int { return strings.Compare(a.Attempt.Contact, b.Attempt.Contact) })
-	for _, w := range all {
-		if err := w.save(ctx, tx); err != nil {
-			return err
+	for len(all) > 0 {
+		seen := make(map[string]bool, len(all))
+		var first, later []*settled
+		for _, w := range all {
+			if seen[w.Attempt.Contact] {
+				later = append(later, w)
+				continue
+			}
+			seen[w.Attempt.Contact] = true
+			first = append(first, w)
 		}
+		if err := settleAll(ctx, tx, first); err != nil {
+			return fmt.Errorf("ends of %d attempts: %w", len(first), err)
+		}
+		all = later
 	}
 	return nil
 }
 
-// save writes what became of a claim, once: what was written and is written again
-// changes nothing.
-func (w *settled) save(ctx context.Context, tx Tx) error {
-	a := w.Attempt
-	next, why, err := w.where(ctx, tx)
-	if errors.Is(err, ErrNotFound) { // the campaign is deleted
-		w.stale = true
+// settleAll writes what became of claims of contacts of which none is twice there.
+// Campaigns are locked before contacts, as all lock them.
+func settleAll(ctx context.Context, tx Tx, all []*settled) error {
+	next, err := whereto(ctx, tx, all)
+	if err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(all))
+	for _, w := range all {
+		ids = append(ids, w.Attempt.Contact)
+	}
+	contacts, err := lockContacts(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	dials, err := dialsOf(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	var moved []*contactRow
+	var ended, back []*dialRow
+	for _, w := range all {
+		to, goesOn := next[w]
+		d := dials[dialKey{w.Attempt.Contact, w.Attempt.N}]
+		if w.stale = !goesOn || d == nil || !d.is(&w.Attempt) || !w.holds(d) && !w.told(d); w.stale || !w.holds(d) {
+			continue
+		}
+		if c := contacts[w.Attempt.Contact]; c != nil && w.move(c, to) {
+			moved = append(moved, c)
+		}
+		if w.Back {
+			back = append(back, d)
+			continue
+		}
+		w.end(d)
+		ended = append(ended, d)
+	}
+	if err := update(ctx, tx, moved, "state", "why", "tries", "due_at", "updated_at"); err != nil {
+		return err
+	}
+	if err := update(ctx, tx, ended, "state", "outcome", "sip", "why", "caller_id", "answered_by", "message_left",
+		"opt_out", "disposition", "data", "answered_at", "ended_at", "callback_at"); err != nil {
+		return err
+	}
+	if len(back) > 0 {
+		if _, err := tx.NewDelete().Model(&back).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return optOuts(ctx, tx, all)
+}
+
+// update writes columns of rows that the transaction has locked.
+func update[R any](ctx context.Context, tx Tx, rows []*R, columns ...string) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("attempt at contact %s: %w", a.Contact, err)
-	}
-	// What its node finished after all is known better than what others made of it.
-	claim := func(q bun.QueryBuilder) bun.QueryBuilder {
-		q = q.Where("contact_id = ? AND n = ? AND node = ? AND claimed_at = ?", a.Contact, a.N, a.Node, a.ClaimedAt)
-		if w.Back {
-			return q.Where("state IN (?, ?)", dialClaimed, dialDialing)
-		}
-		return q.Where("(state = ? OR outcome = ?)", dialDialing, dialer.OutcomeUnknown)
-	}
-	its := tx.NewSelect().Model((*dialRow)(nil)).ColumnExpr("1").ApplyQueryBuilder(claim)
-	q := tx.NewUpdate().Model((*contactRow)(nil)).Set("state = ?", next).Set("why = ?", why).Set("due_at = ?", w.Due).
-		Set("updated_at = ?", w.At).Where("id = ?", a.Contact).Where("EXISTS (?)", its)
-	if w.Back {
-		q = q.Set("tries = ?", a.N-1).Where("state IN (?, ?)", dialer.Claimed, dialer.Dialing)
-	} else {
-		q = q.Where("tries = ? AND state IN (?, ?)", a.N, dialer.Dialing, dialer.Review)
-	}
-	if _, err := q.Exec(ctx); err != nil {
-		return fmt.Errorf("contact %s: %w", a.Contact, err)
-	}
-	if w.Back {
-		res, err := tx.NewDelete().Model((*dialRow)(nil)).ApplyQueryBuilder(claim).Exec(ctx)
-		return w.hit(one(res, err))
-	}
-	err = w.hit(w.end(ctx, tx, claim))
-	// Whoever's the attempt is: what the callee said counts.
-	if err == nil && w.Result.OptOut {
-		var row dncRow
-		if row, err = newDNC("", "", DNC{Number: a.Number, Why: optedOut}); err == nil {
-			_, err = tx.block(ctx, "", []dncRow{row})
-		}
-	}
+	_, err := tx.NewUpdate().Model(&rows).Column(columns...).Bulk().Exec(ctx)
 	return err
+}
+
+// dialKey names an attempt.
+type dialKey struct {
+	contact string
+	n       int
+}
+
+// dialsOf are the attempts at contacts, as far as their ends need them.
+func dialsOf(ctx context.Context, tx Tx, contacts []string) (map[dialKey]*dialRow, error) {
+	var rows []dialRow
+	err := tx.NewSelect().Model(&rows).
+		Column("contact_id", "n", "node", "claimed_at", "state", "outcome", "ended_at", "caller_id").
+		Where("contact_id IN (?)", bun.List(contacts)).Scan(ctx)
+	out := make(map[dialKey]*dialRow, len(rows))
+	for i := range rows {
+		out[dialKey{rows[i].ContactID, rows[i].N}] = &rows[i]
+	}
+	return out, err
+}
+
+// destination is a state that a contact goes to.
+type destination struct {
+	state dialer.State
+	why   string
+}
+
+// whereto are the states that contacts go to, without those whose campaign is
+// deleted: none waits for a campaign that has ended, or on a list.
+func whereto(ctx context.Context, tx Tx, all []*settled) (map[*settled]destination, error) {
+	status := map[string]dialer.Status{}
+	var numbers []string
+	for _, w := range all {
+		if w.Next == dialer.Pending {
+			status[w.Attempt.Campaign] = ""
+			numbers = append(numbers, w.Attempt.Number)
+		}
+	}
+	var err error
+	for _, id := range slices.Sorted(maps.Keys(status)) {
+		if status[id], err = keepStatus(ctx, tx, id); errors.Is(err, ErrNotFound) {
+			delete(status, id)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	listed, err := listed(ctx, tx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[*settled]destination, len(all))
+	for _, w := range all {
+		if w.Next != dialer.Pending {
+			out[w] = destination{w.Next, w.Why}
+			continue
+		}
+		s, kept := status[w.Attempt.Campaign]
+		why, no := listed.of(w.Attempt.Campaign, w.Attempt.Number)
+		switch {
+		case !kept: // nobody is there to go on with it
+		case over(s):
+			out[w] = destination{dialer.Expired, endOf(s)}
+		case no:
+			out[w] = destination{dialer.Blocked, blocked(why)}
+		case w.Result.OptOut:
+			out[w] = destination{dialer.Blocked, blocked(optedOut)}
+		default:
+			out[w] = destination{dialer.Pending, w.Why}
+		}
+	}
+	return out, nil
+}
+
+// holds tells whether an attempt is still the claim's to end. What its node finished
+// after all is known better than what others made of it.
+func (w *settled) holds(d *dialRow) bool {
+	if w.Back {
+		return d.State == dialClaimed || d.State == dialDialing
+	}
+	return d.State == dialDialing || d.Outcome == dialer.OutcomeUnknown
+}
+
+// told tells whether an end was written before, and the answer to that got lost.
+func (w *settled) told(d *dialRow) bool {
+	return !w.Back && d.State == dialEnded && d.Outcome == w.Result.Outcome && d.EndedAt == w.endedAt()
+}
+
+func (w *settled) endedAt() int64 {
+	if t := ms(w.Result.Ended); t != 0 {
+		return t
+	}
+	return w.At
+}
+
+// move takes a contact on, unless somebody else has.
+func (w *settled) move(c *contactRow, to destination) bool {
+	switch {
+	case w.Back && (c.State == dialer.Claimed || c.State == dialer.Dialing):
+		c.Tries = w.Attempt.N - 1
+	case !w.Back && c.Tries == w.Attempt.N && (c.State == dialer.Dialing || c.State == dialer.Review):
+	default:
+		return false
+	}
+	c.State, c.Why, c.DueAt, c.UpdatedAt = to.state, to.why, w.Due, w.At
+	return true
+}
+
+// end writes into an attempt what became of it.
+func (w *settled) end(d *dialRow) {
+	r := &w.Result
+	d.State, d.Outcome, d.SIP, d.Why = dialEnded, r.Outcome, r.SIP, clean(r.Why)
+	d.AnsweredBy, d.MessageLeft, d.OptOut = clean(r.AnsweredBy), r.MessageLeft, r.OptOut
+	d.Disposition, d.Data = clean(r.Disposition), w.Data
+	d.AnsweredAt, d.EndedAt, d.CallbackAt = ms(r.Answered), w.endedAt(), ms(r.Callback)
+	if r.From != "" {
+		d.CallerID = clean(r.From)
+	}
 }
 
 // optedOut is why a number is on the list of those who said so in a call.
 const optedOut = "asked in a call not to be called again"
 
-// where is the state that a contact goes to: none waits for a campaign that has
-// ended, or on a list.
-func (w *settled) where(ctx context.Context, tx Tx) (dialer.State, string, error) {
-	if w.Next != dialer.Pending {
-		return w.Next, w.Why, nil
-	}
-	status, err := keepStatus(ctx, tx, w.Attempt.Campaign)
-	if err != nil {
-		return "", "", err
-	}
-	if over(status) {
-		return dialer.Expired, endOf(status), nil
-	}
-	why, ok, err := listed(ctx, tx, w.Attempt.Campaign, w.Attempt.Number)
-	switch {
-	case err != nil:
-		return "", "", err
-	case ok:
-		return dialer.Blocked, blocked(why), nil
-	case w.Result.OptOut:
-		return dialer.Blocked, blocked(optedOut), nil
-	}
-	return dialer.Pending, w.Why, nil
-}
-
-// end writes the attempt.
-func (w *settled) end(ctx context.Context, tx Tx, claim func(bun.QueryBuilder) bun.QueryBuilder) error {
-	r := w.Result
-	ended := ms(r.Ended)
-	if ended == 0 {
-		ended = w.At
-	}
-	q := tx.NewUpdate().Model((*dialRow)(nil)).Set("state = ?", dialEnded).Set("outcome = ?", r.Outcome).
-		Set("sip = ?", r.SIP).Set("why = ?", clean(r.Why)).Set("answered_by = ?", clean(r.AnsweredBy)).
-		Set("message_left = ?", r.MessageLeft).Set("opt_out = ?", r.OptOut).Set("disposition = ?", clean(r.Disposition)).
-		Set("data = ?", w.Data).Set("answered_at = ?", ms(r.Answered)).Set("ended_at = ?", ended).
-		Set("callback_at = ?", ms(r.Callback))
-	if r.From != "" {
-		q = q.Set("caller_id = ?", clean(r.From))
-	}
-	res, err := q.ApplyQueryBuilder(claim).Exec(ctx)
-	if err = one(res, err); !errors.Is(err, dialer.ErrNotClaimed) {
-		return err
-	}
-	// It may have been written before, and the answer to that got lost.
-	was, e := tx.NewSelect().Model((*dialRow)(nil)).
-		Where("contact_id = ? AND n = ? AND node = ? AND claimed_at = ? AND state = ? AND outcome = ? AND ended_at = ?",
-			w.Attempt.Contact, w.Attempt.N, w.Attempt.Node, w.Attempt.ClaimedAt, dialEnded, r.Outcome, ended).Exists(ctx)
-	if was || e != nil {
-		return e
-	}
-	return err
-}
-
-// hit remembers that somebody else has decided.
-func (w *settled) hit(err error) error {
-	if w.stale = errors.Is(err, dialer.ErrNotClaimed); w.stale {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("attempt at contact %s: %w", w.Attempt.Contact, err)
+// optOuts puts on the list who asked for it: whoever's the attempt is, what the
+// callee said counts.
+func optOuts(ctx context.Context, tx Tx, all []*settled) error {
+	for _, w := range all {
+		if w.Back || !w.Result.OptOut {
+			continue
+		}
+		row, err := newDNC("", "", DNC{Number: w.Attempt.Number, Why: optedOut})
+		if err == nil {
+			_, err = tx.block(ctx, "", []dncRow{row})
+		}
+		if err != nil {
+			return fmt.Errorf("contact %s: %w", w.Attempt.Contact, err)
+		}
 	}
 	return nil
 }

@@ -121,6 +121,7 @@ type Store struct {
 	indexed  sync.Map        // names of the indexes of vectors that are known to be there
 	lost     []engine.Record // ended by recover
 	queue    queue
+	fence    fence
 	spool    *spool             // nil: none
 	done     chan struct{}      // closed when the writer has ended
 	kill     context.CancelFunc // ends the writer's transaction
@@ -290,6 +291,7 @@ func (s *Store) leave(cause error) error {
 
 func (s *Store) closeFiles() error {
 	s.kill()
+	s.fence.close()
 	var errs []error
 	if s.jobs != nil {
 		errs = append(errs, s.jobs.close())
