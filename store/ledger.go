@@ -271,16 +271,21 @@ func (r *contactRow) judge(a dialer.Attempt, judge dialer.Judge, now int64) {
 	}
 }
 
-// Shown is how often each caller ID of a campaign was shown since a time.
-func (l *Ledger) Shown(ctx context.Context, campaign string, since time.Time) (map[string]int, error) {
+// Shown is how often each of some caller IDs was shown since a time, by whatever
+// campaign.
+func (l *Ledger) Shown(ctx context.Context, numbers []string, since time.Time) (map[string]int, error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
 	var rows []struct {
 		CallerID string
 		N        int
 	}
 	err := l.s.read.NewSelect().Model((*dialRow)(nil)).Column("caller_id").ColumnExpr("COUNT(*) AS n").
-		Where("campaign_id = ? AND dialed_at >= ? AND dialed_at > 0", campaign, ms(since)).Group("caller_id").Scan(ctx, &rows)
+		Where("caller_id IN (?) AND dialed_at >= ? AND dialed_at > 0", bun.List(numbers), ms(since)).
+		Group("caller_id").Scan(ctx, &rows)
 	if err != nil {
-		return nil, fmt.Errorf("store: caller IDs of campaign %s: %w", campaign, err)
+		return nil, fmt.Errorf("store: how often caller IDs were shown: %w", err)
 	}
 	out := make(map[string]int, len(rows))
 	for _, r := range rows {

@@ -98,7 +98,7 @@ func TestAnAttempt(t *testing.T) {
 				t.Errorf("%+v, %v", d, err)
 			}
 		}
-		if shown := must(l.Shown(ctx, c.ID, day))(t); shown["+4930100"] != 1 || len(shown) != 1 {
+		if shown := must(l.Shown(ctx, []string{"+4930100", "+4930101"}, day))(t); shown["+4930100"] != 1 || len(shown) != 1 {
 			t.Errorf("%v", shown)
 		}
 		if n := must(l.Tally(ctx, c.ID, day))(t); n != (dialer.Tally{Attempts: 1}) {

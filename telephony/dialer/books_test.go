@@ -33,6 +33,8 @@ type entry struct {
 	state   State // Claimed, Dialing, or "" once it is over
 	result  Result
 	ended   time.Time
+	from    string    // that it was dialled from
+	dialed  time.Time // zero: it was not
 	invites int
 }
 
@@ -210,6 +212,7 @@ func (p *page) Dialing(_ context.Context, a Attempt, _ telephony.CallID, from st
 			return ErrNotClaimed
 		}
 		e.state, e.c.State, e.c.From = Dialing, Dialing, from
+		e.from, e.dialed = from, time.Now()
 		e.c.Tries++
 		return nil
 	})
@@ -259,12 +262,12 @@ func (p *page) Recover(context.Context) (back, review int, err error) {
 	return back, review, err
 }
 
-func (p *page) Shown(_ context.Context, id string, since time.Time) (map[string]int, error) {
+func (p *page) Shown(_ context.Context, numbers []string, since time.Time) (map[string]int, error) {
 	out := map[string]int{}
 	return out, p.in(func() error {
 		for _, e := range p.b.attempts {
-			if e.c.Campaign == id && e.result.From != "" && e.ended.After(since) {
-				out[e.result.From]++
+			if slices.Contains(numbers, e.from) && !e.dialed.Before(since) {
+				out[e.from]++
 			}
 		}
 		return nil

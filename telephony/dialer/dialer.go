@@ -187,8 +187,9 @@ type Ledger interface {
 	// in a minute, and puts what they dialled up for review. It is to be called every
 	// few seconds.
 	Recover(ctx context.Context) (givenBack, review int, err error)
-	// Shown is how often each caller ID of a campaign was shown since a time.
-	Shown(ctx context.Context, campaign string, since time.Time) (map[string]int, error)
+	// Shown is how often each of some caller IDs was shown since a time, by whatever
+	// campaign.
+	Shown(ctx context.Context, numbers []string, since time.Time) (map[string]int, error)
 	// Tally counts what the breakers judge: attempts that ended since a time.
 	Tally(ctx context.Context, campaign string, since time.Time) (Tally, error)
 	// Pause pauses a running campaign and keeps why; false: it did not run any more.

@@ -93,7 +93,7 @@ func (r *Runner) broken(ctx context.Context, c Campaign, since, now time.Time) (
 }
 
 // shown is how often each caller ID of a campaign was shown today. What other
-// nodes show counts with a second's delay.
+// campaigns and nodes show counts with a second's delay.
 type shown struct {
 	mu     sync.Mutex // guards what follows; held while the ledger is asked
 	kept   map[string]int
@@ -114,7 +114,11 @@ func (r *Runner) callerID(ctx context.Context, l *line, c Campaign, k Contact, n
 	defer s.mu.Unlock()
 	if !now.Before(s.until) {
 		since, _ := c.Day(now)
-		kept, err := r.cfg.Ledger.Shown(ctx, c.ID, since)
+		numbers := make([]string, 0, len(c.CallerIDs))
+		for _, id := range c.CallerIDs {
+			numbers = append(numbers, id.Number)
+		}
+		kept, err := r.cfg.Ledger.Shown(ctx, numbers, since)
 		if err != nil {
 			r.away(ctx, "caller IDs", err)
 			return "", nil, now.Add(soon), "the store does not tell how often caller IDs were shown"
