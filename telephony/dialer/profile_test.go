@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -139,6 +140,30 @@ func FuzzReadProfile(f *testing.F) {
 		if at := p.Hours.Next(monday, []*time.Location{time.UTC}); !at.IsZero() &&
 			!p.Hours.Open(at, []*time.Location{time.UTC}) {
 			t.Errorf("closed at %v", at)
+		}
+	})
+}
+
+// Whose profile is not there is not called by fewer rules: the campaign waits for it.
+func TestAProfileThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		camp := calling("c", 5, 5)
+		camp.Profile = "de"
+		b := newBooks(camp)
+		b.add(camp, 2)
+		far := &carrier{b: b, becomes: always(time.Second, OutcomePerson)}
+		o := b.opens(t, "node", 5, far, nil)
+		time.Sleep(time.Hour)
+		if k := b.contact(camp, 0); far.placed() != 0 || k.State != Pending || !strings.Contains(k.Why, `profile "de" is not there`) {
+			t.Errorf("%d calls; %s: %s", far.placed(), k.State, k.Why)
+		}
+		o.stop()
+		o = b.opens(t, "node", 5, far, func(c *RunnerConfig) { c.Rules = Profiles{"de": {}} })
+		time.Sleep(time.Hour)
+		o.stop()
+		if s := b.states(camp); s[Reached] != 2 {
+			t.Errorf("%v", s)
 		}
 	})
 }
