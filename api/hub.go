@@ -19,9 +19,11 @@ type Message struct {
 	Body   json.RawMessage
 }
 
-// Elsewhere is where other nodes' calls are: *cluster.Node.
+// Elsewhere is where other nodes' calls and campaigns are: *cluster.Node.
 type Elsewhere interface {
 	Watch(id telephony.CallID, told func(cluster.Event)) (stop func(), err error)
+	// News tells the other nodes of an event of a campaign. It must not block.
+	News(campaign string, of agent.ID, e engine.Event)
 }
 
 // Hub hands the events of calls to those who watch them. It is a journal of
@@ -44,8 +46,8 @@ func NewHub() *Hub {
 	return &Hub{agents: map[telephony.CallID]agent.ID{}, subs: map[*Subscription]struct{}{}}
 }
 
-// Join lets who watches hear of other nodes' calls too. It is called before
-// anybody does.
+// Join lets who watches hear of other nodes too, and them of the campaigns here.
+// It is called before anybody does.
 func (h *Hub) Join(e Elsewhere) { h.elsewhere = e }
 
 // Started notes whose call it is.
@@ -127,7 +129,7 @@ func (h *Hub) Subscribe(id telephony.CallID, size int, want func(Message) bool) 
 	return sub
 }
 
-// hear takes an event of another node's call.
+// hear takes an event of another node.
 func (s *Subscription) hear(e cluster.Event) {
 	m := Message{CallID: e.CallID, Agent: e.Agent, Seq: e.Seq, Name: e.Name, Body: e.Body}
 	s.hub.mu.Lock()

@@ -52,11 +52,16 @@ func EventOf(n dialer.News) engine.Event {
 	return e
 }
 
-// News publishes what became of a campaign, or of one of its attempts.
+// News publishes what became of a campaign, or of one of its attempts, here and at
+// the other nodes.
 func (h *Hub) News(n dialer.News) {
+	e, of := EventOf(n), agent.ID(n.Campaign.Agent)
+	if h.elsewhere != nil {
+		h.elsewhere.News(n.Campaign.ID, of, e)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.publishLocked(EventOf(n), agent.ID(n.Campaign.Agent))
+	h.publishLocked(e, of)
 }
 
 // News counts what became of attempts.

@@ -16,6 +16,7 @@ import (
 	"github.com/patchcord/patchcord/cluster"
 	"github.com/patchcord/patchcord/engine"
 	"github.com/patchcord/patchcord/telephony"
+	"github.com/patchcord/patchcord/telephony/dialer"
 	"github.com/patchcord/patchcord/tools"
 )
 
@@ -204,6 +205,66 @@ func TestEventsAtAnotherNode(t *testing.T) {
 		t.Errorf("%s", got)
 	} else if _, ok := <-one; ok {
 		t.Error("the stream goes on")
+	}
+}
+
+// What becomes of a campaign is told where somebody watches, at whichever node it
+// happens; its agent is told with it, for those who may not hear of it.
+func TestCampaignEventsAtAnotherNode(t *testing.T) {
+	t.Parallel()
+	w := newTwo(t)
+	c := w.a.draft("spring", "support")
+	news := func(name string, call telephony.CallID) { // of the runner at a
+		n := dialer.News{Name: name, Campaign: dialer.Campaign{ID: c.ID, Name: "spring", Agent: "support"}}
+		n.Attempt.Call = call
+		w.a.hub.News(n)
+	}
+	heard := map[string]<-chan string{
+		"all at b":         sse(t, w.b, "/v1/events"),
+		"the agent's at b": sse(t, w.b, "/v1/events?agent_id=support&event=campaign,attempt"),
+		"all at a":         sse(t, w.a, "/v1/events"),
+	}
+	others := w.b.srv.cfg.Hub.Subscribe("", watchBuffer, func(m Message) bool { return m.Agent != "support" })
+	defer others.Close()
+	heard["the call's at b"] = sse(t, w.b, "/v1/events?call_id=0190") // its attempt alone
+	for who, lines := range heard {
+		w.until(t, who+" is there", func() bool {
+			news("attempt.finished", "0190")
+			select {
+			case got := <-lines:
+				return got == "attempt.finished"
+			case <-time.After(20 * time.Millisecond):
+				return false
+			}
+		})
+	}
+	delete(heard, "the call's at b")
+	for _, to := range []string{"start", "pause", "resume", "cancel"} {
+		if a := w.a.do("POST", "/v1/campaigns/"+c.ID+"/"+to, ""); a.StatusCode != 200 {
+			t.Fatalf("%s: %d %s", to, a.StatusCode, a.text)
+		}
+	}
+	news(dialer.EventCompleted, "")
+	for who, lines := range heard {
+		for _, name := range []string{"started", "paused", "resumed", "cancelled", "completed"} {
+			name = "campaign." + name
+			got := "attempt.finished"
+			for got == "attempt.finished" {
+				select {
+				case got = <-lines:
+				case <-time.After(20 * time.Second):
+					t.Fatalf("%s: no %s", who, name)
+				}
+			}
+			if got != name {
+				t.Errorf("%s: %s, want %s", who, got, name)
+			}
+		}
+	}
+	select {
+	case m := <-others.C:
+		t.Errorf("told of the agent %q: %s", m.Agent, m.Name)
+	default:
 	}
 }
 

@@ -7,7 +7,8 @@
 // each behind the cluster's name and a dot:
 //
 //	call.<id>.ctl       commands to a call: its owner alone subscribes and answers
-//	call.<id>.ev        the events of a call, as they happen
+//	call.<id>.ev        the events of a call, as they happen, and what its attempt came to
+//	campaign.<id>.ev    what becomes of a campaign
 //	node.<id>.<what>    questions to one process: web tokens, results that come later
 //	any.<what>          questions to whoever knows: who an agent of one call alone is
 //	ear.<id>            the sound of a call, to one who listens
@@ -25,6 +26,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcord/patchcord/engine"
+	"github.com/patchcord/patchcord/engine/agent"
 	"github.com/patchcord/patchcord/internal/secret"
 	"github.com/patchcord/patchcord/telephony"
 )
@@ -220,6 +223,16 @@ func (n *Node) Event(e engine.Event) {
 	}
 }
 
+// News tells others of an event of a campaign, or of one of its attempts. It is of
+// the call of that attempt, after the call's own events, or of none. It never
+// waits, as Event does not.
+func (n *Node) News(campaign string, of agent.ID, e engine.Event) {
+	if n.Alone() || !inSubject(campaign) || e.CallID != "" && !inSubject(string(e.CallID)) {
+		return
+	}
+	n.out.put(job{call: e.CallID, campaign: campaign, agent: of, event: e})
+}
+
 // Stats are what a node has lost since it was opened.
 type Stats struct {
 	Nodes   int   // that are seen, with this one
@@ -260,12 +273,11 @@ func inSubject(s string) bool {
 	return true
 }
 
-// callOf is the call of a subject call.<id>.<kind>; "" where it is none.
+// callOf is the call of a subject call.<id>.<kind>; "" where it is of none.
 func (n *Node) callOf(subject, kind string) telephony.CallID {
-	const call = ".call."
-	at := len(n.cfg.Name) + len(call)
-	if end := len(subject) - len(kind) - 1; end > at {
-		return telephony.CallID(subject[at:end])
+	id, ok := strings.CutPrefix(subject, n.subject("call."))
+	if id, of := strings.CutSuffix(id, "."+kind); ok && of {
+		return telephony.CallID(id)
 	}
 	return ""
 }

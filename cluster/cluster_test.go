@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,65 @@ func reached(t testing.TB, p *peer, id telephony.CallID, w *watched) {
 		p.happen(id, "probe")
 		return w.has("probe")
 	})
+}
+
+// What becomes of campaigns is heard elsewhere, that of an attempt after the end of
+// its call, and with the call's id; who watches one call hears of its attempt alone.
+func TestCampaignsAreHeardElsewhere(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	id, other := a.begin(t, b), a.begin(t, b)
+	var all, one, own watched
+	for _, w := range []struct {
+		n    *peer
+		id   telephony.CallID
+		told *watched
+	}{{b, "", &all}, {b, id, &one}, {a, "", &own}} {
+		stop, err := w.n.Watch(w.id, w.told.told)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	reached(t, a, id, &all)
+	reached(t, a, id, &one)
+	news := func(name string, of telephony.CallID) {
+		a.News("spring", "support", engine.Event{CallID: of, Name: name, Level: "info", Time: time.Now()})
+	}
+	news("campaign.started", "")
+	a.happen(id, "call.ended")
+	a.end(id)
+	news("attempt.finished", id)
+	news("attempt.finished", other)
+	news("campaign.completed", "")
+	for _, bad := range []string{"", "a.b", "*"} {
+		a.News(bad, "support", engine.Event{Name: "campaign.of-no-name"})
+	}
+	a.happen(other, "last")
+	eventually(t, "all is heard", func() bool { return all.has("last") && one.has("attempt.finished") })
+	ended := fmt.Sprintf("call.ended/%d", a.seq[id])
+	want := "campaign.started/0 " + ended + " attempt.finished/0 attempt.finished/0 campaign.completed/0 last/1"
+	if got := all.names(); !strings.HasSuffix(got, want) {
+		t.Errorf("all: %s, want at its end %s", got, want)
+	}
+	if got := one.names(); !strings.HasSuffix(got, ended+" attempt.finished/0") {
+		t.Errorf("one call: %s", got)
+	}
+	if got := own.names(); got != "" {
+		t.Errorf("its own comes back: %s", got)
+	}
+	var of []telephony.CallID
+	for _, e := range all.events {
+		if e.Seq != 0 {
+			continue
+		}
+		if of = append(of, e.CallID); e.Agent != "support" || !strings.Contains(string(e.Body), `"event":"`+e.Name+`"`) {
+			t.Errorf("%s of the agent %q: %s", e.Name, e.Agent, e.Body)
+		}
+	}
+	if !slices.Equal(of, []telephony.CallID{"", id, other, ""}) {
+		t.Errorf("of the calls %q", of)
+	}
 }
 
 func TestEventsReachWatchersElsewhere(t *testing.T) {

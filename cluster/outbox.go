@@ -23,6 +23,7 @@ type job struct {
 	call        telephony.CallID
 	agent       agent.ID
 	event       engine.Event
+	campaign    string // where the event is of one: its id
 }
 
 // outbox is between the calls, which never wait, and the bus, which may.
@@ -112,9 +113,16 @@ func (n *Node) tell(calls map[telephony.CallID]live, j job) {
 		if err != nil {
 			return // the store logs an event that is no JSON
 		}
-		b, err := json.Marshal(Event{Agent: calls[j.call].agent, Seq: e.Seq, Name: e.Name, Body: body})
+		of, subject := calls[j.call].agent, "call."+string(j.call)+".ev"
+		if j.campaign != "" {
+			of = j.agent // the call, if there was one, is over
+		}
+		if j.call == "" {
+			subject = "campaign." + j.campaign + ".ev"
+		}
+		b, err := json.Marshal(Event{Agent: of, Seq: e.Seq, Name: e.Name, Body: body})
 		if err == nil {
-			err = n.nc.Publish(n.subject("call."+string(j.call)+".ev"), b)
+			err = n.nc.Publish(n.subject(subject), b)
 		}
 		if err != nil { // too large, or the existing NATS is away
 			n.out.miss()
