@@ -28,22 +28,24 @@ func (p *pace) slot(at time.Time, cps float64) time.Time {
 	return at
 }
 
-// leave is when a call leaves that is ready now. However many were held up, no
-// second sees more than one beyond the rate.
-func (p *pace) leave(at, now time.Time, cps float64) time.Time {
-	if at.Before(now) {
-		at = now
+// leave says whether a call leaves now whose turn it is at a time, else when to ask
+// again. However many were held up, by a store or by a machine that stood still
+// while they waited, no second sees more than one beyond the rate.
+func (p *pace) leave(at, now time.Time, cps float64) (again time.Time, ok bool) {
+	if now.Before(at) {
+		return at, false
 	}
 	if cps <= 0 {
-		return at
+		return now, true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if next := p.left.Add(time.Duration(float64(time.Second)/(cps+1)) + time.Nanosecond); at.Before(next) {
-		at = next
+	next := p.left.Add(time.Duration(float64(time.Second)/(cps+1)) + time.Nanosecond)
+	if now.Before(next) {
+		return next, false
 	}
-	p.left = at
-	return at
+	p.left = now
+	return now, true
 }
 
 // turnOf is when a slot comes by our clock, of a claim that was asked for at begun

@@ -103,9 +103,19 @@ func (t *try) begin(claims, work context.Context) bool {
 		t.fenced(work, err)
 		return false
 	}
-	wait(work, t.l.pace.leave(t.at, time.Now(), t.c.CPS))
+	t.leave(work)
 	t.log.Info("contact is dialled", zap.String("call_id", string(t.call)))
 	return true
+}
+
+// leave waits until the call may leave, or work ends.
+func (t *try) leave(work context.Context) {
+	for {
+		again, ok := t.l.pace.leave(t.at, time.Now(), t.c.CPS)
+		if ok || !wait(work, again) {
+			return
+		}
+	}
 }
 
 // allowed asks everything that may stand against the call at this instant.
