@@ -66,6 +66,12 @@ func (e *engine) listed(t *testing.T, contacts int, cps float64) (id string) {
 	t.Helper()
 	s := e.opened(t)
 	defer e.shut(t, s)
+	return listedIn(t, s, contacts, cps)
+}
+
+// listedIn makes a campaign of a store run.
+func listedIn(t *testing.T, s *store.Store, contacts int, cps float64) (id string) {
+	t.Helper()
 	c, err := s.CreateCampaign(t.Context(), "test", dialer.Campaign{
 		Name: "spring", Agent: "support", Trunk: "carrier", Concurrency: 100, CPS: cps, Zone: "Europe/Berlin",
 		Retries:  dialer.Retries{By: map[dialer.Outcome]dialer.Retry{dialer.OutcomeCongestion: {}}},
