@@ -168,10 +168,15 @@ func (l *Ledger) take(
 		if err != nil {
 			return nil, err
 		}
+		others, err := elsewhere(ctx, tx, rows, now)
+		if err != nil {
+			return nil, err
+		}
 		var taken []dialRow
 		for i := range rows {
 			row := &rows[i]
 			a := attempt(row, l.s.cfg.Node, past[row.ID], now)
+			a.Elsewhere = others[row.Number]
 			if row.judge(a, judge, now); row.State != dialer.Claimed {
 				continue
 			}
@@ -229,6 +234,38 @@ func history(ctx context.Context, tx Tx, rows []contactRow) (map[string][]dialRo
 	out := map[string][]dialRow{}
 	for _, p := range past {
 		out[p.ContactID] = append(out[p.ContactID], p)
+	}
+	return out, err
+}
+
+// elsewhere is what other campaigns do with the numbers of contacts of one.
+func elsewhere(ctx context.Context, tx Tx, rows []contactRow, now int64) (map[string]dialer.Elsewhere, error) {
+	numbers := make([]string, 0, len(rows))
+	for i := range rows {
+		numbers = append(numbers, rows[i].Number)
+	}
+	var all []struct {
+		Number            string
+		Outcome           dialer.Outcome
+		DialedAt, EndedAt int64
+	}
+	day := now - (24 * time.Hour).Milliseconds()
+	err := tx.NewSelect().Model((*dialRow)(nil)).Column("c.number", "dial_row.outcome", "dialed_at", "ended_at").
+		Join("JOIN contacts AS c ON c.id = dial_row.contact_id").
+		Where("c.number IN (?) AND c.campaign_id <> ?", bun.List(numbers), rows[0].CampaignID).
+		Where("dial_row.ended_at = 0 OR dial_row.dialed_at > ?", day).Order("dialed_at").Scan(ctx, &all)
+	out := make(map[string]dialer.Elsewhere, len(all))
+	for _, d := range all {
+		e := out[d.Number]
+		switch {
+		case d.EndedAt == 0:
+			e.Open = true
+		case d.Outcome.Rings():
+			if e.Today++; e.Today == 1 {
+				e.First = at(d.DialedAt)
+			}
+		}
+		out[d.Number] = e
 	}
 	return out, err
 }

@@ -506,3 +506,47 @@ func TestTallyOfOutcomes(t *testing.T) {
 		}
 	})
 }
+
+// A claim knows what other campaigns do with the numbers of its contacts.
+func TestNumbersOfTwoCampaigns(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Store) {
+		ctx, l := t.Context(), s.Ledger()
+		spring, autumn := running(t, s, dialer.Campaign{}, 3), running(t, s, dialer.Campaign{Name: "autumn"}, 3)
+		all := claimed(t, l, spring.ID, 3)
+		look := func() (out [3]dialer.Elsewhere) {
+			t.Helper()
+			got := must(l.Claim(ctx, autumn.ID, 10, func(a dialer.Attempt) (dialer.State, time.Time, string) {
+				for i := range all {
+					if all[i].Contact.Number == a.Contact.Number {
+						out[i] = a.Elsewhere
+					}
+				}
+				return dialer.Pending, time.Time{}, ""
+			}))(t)
+			if len(got) != 0 {
+				t.Fatalf("%d claimed", len(got))
+			}
+			return out
+		}
+		for i, e := range look() {
+			if !e.Open {
+				t.Errorf("%d: %+v", i, e)
+			}
+		}
+		for i, outcome := range []dialer.Outcome{dialer.OutcomeBusy, dialer.OutcomeCongestion} {
+			if err := l.Dialing(ctx, all[i], newID(t), ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Finish(ctx, all[i], dialer.Result{Outcome: outcome, Next: dialer.Failed}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waitFor(t, s)
+		alter(t, s, "UPDATE contacts SET due_at = 0")
+		got := look()
+		if got[0].Open || got[0].Today != 1 || got[0].First.IsZero() || got[1] != (dialer.Elsewhere{}) || !got[2].Open {
+			t.Errorf("%+v", got)
+		}
+	})
+}

@@ -115,6 +115,15 @@ type Attempt struct {
 	First time.Time
 	// Same counts the attempts in a row before it that had each outcome.
 	Same map[Outcome]int
+	// Elsewhere is what other campaigns do with its number.
+	Elsewhere Elsewhere
+}
+
+// Elsewhere is what other campaigns do with a number.
+type Elsewhere struct {
+	Open  bool      // one of them has claimed it or calls it
+	Today int       // attempts in the last 24 h that may have rung
+	First time.Time // when the first of these was dialled, zero: there is none
 }
 
 // Outcome is what became of an attempt.

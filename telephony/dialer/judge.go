@@ -23,7 +23,11 @@ func (r *Runner) judge(c Campaign, leaves time.Time) Judge {
 		if !ok {
 			return Pending, now.Add(noProfile), fmt.Sprintf("the profile %q is not there", c.Profile)
 		}
-		return MayDial(c, p, a.Contact, now)
+		next, due, why := MayDial(c, p, a.Contact, now)
+		if until, shared := a.shared(p, now); next == Claimed && shared != "" {
+			return c.due(p, a.Contact, when{at: until}, shared)
+		}
+		return next, due, why
 	}
 }
 

@@ -1,6 +1,9 @@
 package dialer
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // MayDial is asked by the claim and again at the moment of dialling, right before
 // the fence. Claimed says that the contact may be called now; any other state is
@@ -20,4 +23,26 @@ func MayDial(c Campaign, p Profile, contact Contact, now time.Time) (next State,
 		return Claimed, time.Time{}, ""
 	}
 	return c.due(p, contact, when{at: now}, why)
+}
+
+// meanwhile is how long a contact waits whose number another campaign calls.
+const meanwhile = 5 * time.Minute
+
+// shared says until when a contact waits for what other campaigns do with its number,
+// and why; zero: for nothing. Nobody is called twice at once, and a profile counts all
+// calls of a person.
+func (a Attempt) shared(p Profile, now time.Time) (until time.Time, why string) {
+	e := a.Elsewhere
+	switch {
+	case e.Open:
+		return now.Add(meanwhile), "another campaign calls this number"
+	case p.PerDay > 0 && e.Today > 0 && a.Today+e.Today >= p.PerDay:
+		until = e.First.Add(24 * time.Hour)
+		if !a.First.IsZero() && a.First.Before(e.First) {
+			until = a.First.Add(24 * time.Hour)
+		}
+		return later(until, now), fmt.Sprintf("the profile %s allows %d calls in 24 hours, and other campaigns have made %d",
+			p.Name, p.PerDay, e.Today)
+	}
+	return time.Time{}, ""
 }
