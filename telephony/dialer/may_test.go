@@ -23,13 +23,17 @@ func TestWhatOtherCampaignsDo(t *testing.T) {
 		{name: "calls that nobody counts", a: Attempt{Elsewhere: Elsewhere{Today: 7, First: now.Add(-time.Hour)}}},
 		{name: "one more", a: Attempt{Elsewhere: Elsewhere{Today: 1, First: now.Add(-time.Hour)}}, p: strict},
 		{
-			"none left", Attempt{Elsewhere: Elsewhere{Today: 2, First: now.Add(-time.Hour)}}, strict, 23 * time.Hour,
+			"none left",
+			Attempt{Elsewhere: Elsewhere{Today: 2, First: now.Add(-time.Hour)}},
+			strict, 23 * time.Hour,
 			"the profile eu allows 2 calls in 24 hours, and other campaigns have made 2",
 		},
 		{
-			"none left beside our own", Attempt{
+			"none left beside our own",
+			Attempt{
 				Today: 1, First: now.Add(-3 * time.Hour), Elsewhere: Elsewhere{Today: 1, First: now.Add(-time.Hour)},
-			}, strict, 21 * time.Hour,
+			},
+			strict, 21 * time.Hour,
 			"the profile eu allows 2 calls in 24 hours, and other campaigns have made 1",
 		},
 	} {
