@@ -125,7 +125,7 @@ func (s *Store) passAll(all []*passing) {
 
 // pass is one transaction. Who is not let through has ErrNotClaimed.
 func (s *Store) pass(all []*passing) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
+	ctx, cancel := context.WithTimeout(context.Background(), statementTime)
 	defer cancel()
 	// By their contacts, as all lock them.
 	slices.SortStableFunc(all, func(a, b *passing) int { return strings.Compare(a.Contact, b.Contact) })
