@@ -32,7 +32,8 @@ type Campaigns interface {
 	AddContacts(ctx context.Context, campaign string, list []dialer.Contact) (duplicates []int, err error)
 	Contacts(ctx context.Context, f store.ContactFilter) ([]store.Contact, string, error)
 	Contact(ctx context.Context, id string) (store.Contact, error)
-	MoveContact(ctx context.Context, id string, to dialer.State, due time.Time, why string) (store.Contact, error)
+	MoveContact(ctx context.Context, id string, to dialer.State, due time.Time, why string,
+		from ...dialer.State) (store.Contact, error)
 	Dials(ctx context.Context, contact string) ([]store.Dial, error)
 	Results(ctx context.Context, campaign string) iter.Seq2[store.Dialled, error]
 

@@ -88,6 +88,7 @@ type contactChange struct {
 	ContactPath
 	Body struct {
 		State dialer.State `json:"state" enum:"pending,reached,failed,blocked,expired,review" doc:"pending: it is called again"`
+		From  dialer.State `json:"from,omitempty" enum:"pending,reached,failed,blocked,expired,review" doc:"Only if it is that; absent: whatever it is"`
 		DueAt time.Time    `json:"due_at,omitempty" doc:"Of pending; absent: now"`
 		Why   string       `json:"why,omitempty" maxLength:"500" doc:"For people"`
 	}
@@ -140,7 +141,7 @@ func (s *Server) contacts(path string, tags []string) {
 		OperationID: "move-contact", Method: http.MethodPatch, Path: path + "/{contactId}",
 		Summary: "Put a contact that is not being called into another state",
 		Description: "What was up for review, since perhaps it was dialled when a node died, is called again as pending, " +
-			"or is done with as failed.",
+			"or is done with as reached or failed.",
 		Tags: tags, Security: scope("campaigns:write"), MaxBodyBytes: maxBody,
 	}, s.moveContact)
 }
@@ -169,8 +170,16 @@ func (s *Server) moveContact(ctx context.Context, in *contactChange) (*body[Cont
 	} else if due.IsZero() {
 		due = time.Now()
 	}
-	k, err = s.cfg.Campaigns.MoveContact(ctx, k.ID, in.Body.State, due, in.Body.Why)
-	if errors.Is(err, store.ErrStatus) {
+	var from []dialer.State
+	if in.Body.From != "" {
+		from = append(from, in.Body.From)
+	}
+	k, err = s.cfg.Campaigns.MoveContact(ctx, k.ID, in.Body.State, due, in.Body.Why, from...)
+	switch {
+	case errors.Is(err, store.ErrState):
+		return nil, fail(http.StatusConflict, "wrong_state", "body.from", "The contact is not in this state any more: it is "+
+			string(k.State)+".")
+	case errors.Is(err, store.ErrStatus):
 		return nil, fail(http.StatusConflict, "wrong_status", "", "The campaign is over: nobody is called by it any more.")
 	}
 	if err := kept(err, "contact"); err != nil {

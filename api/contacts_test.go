@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/patchcord/patchcord/telephony/dialer"
@@ -44,7 +45,11 @@ func TestAContactIsMoved(t *testing.T) {
 	if a.into(t, &now); a.StatusCode != 200 || now.State != dialer.Failed || now.Why != "moved away" || now.DueAt != nil {
 		t.Errorf("%d %s", a.StatusCode, a.text)
 	}
-	a = f.do("PATCH", path+"/"+id, `{"state":"pending","due_at":"2027-01-02T10:00:00Z"}`)
+	a = f.do("PATCH", path+"/"+id, `{"state":"pending","from":"review"}`)
+	if a.StatusCode != 409 || a.problem(t) != "wrong_state" || !strings.Contains(a.text, "it is failed") {
+		t.Errorf("from another state: %d %s", a.StatusCode, a.text)
+	}
+	a = f.do("PATCH", path+"/"+id, `{"state":"pending","from":"failed","due_at":"2027-01-02T10:00:00Z"}`)
 	if a.into(t, &now); now.State != dialer.Pending || now.DueAt == nil || now.DueAt.Year() != 2027 {
 		t.Errorf("%d %s", a.StatusCode, a.text)
 	}

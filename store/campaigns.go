@@ -24,6 +24,9 @@ type Campaign struct {
 // ErrStatus tells that what was asked is not done to a campaign of this status.
 var ErrStatus = errors.New("its status does not allow that")
 
+// ErrState tells that a contact is in another state than was said.
+var ErrState = errors.New("it is in another state")
+
 type campaignRow struct {
 	bun.BaseModel `bun:"table:campaigns"`
 

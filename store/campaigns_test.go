@@ -241,6 +241,14 @@ func TestContactsAreKept(t *testing.T) {
 		if moved.State != dialer.Failed || moved.Why != "moved away" {
 			t.Errorf("%+v", moved)
 		}
+		is, err := s.MoveContact(ctx, anna.ID, dialer.Reached, time.Time{}, "", dialer.Review, dialer.Pending)
+		if !errors.Is(err, ErrState) || is.State != dialer.Failed || is.Why != "moved away" {
+			t.Errorf("from another state: %+v, %v", is, err)
+		}
+		moved = must(s.MoveContact(ctx, anna.ID, dialer.Failed, time.Time{}, "moved away", dialer.Review, dialer.Failed))(t)
+		if moved.State != dialer.Failed {
+			t.Errorf("%+v", moved)
+		}
 		if n := must(s.CampaignStats(ctx, c.ID))(t); n.Contacts[dialer.Failed] != 1 || n.Contacts[dialer.Pending] != 1 {
 			t.Errorf("%+v", n)
 		}

@@ -181,10 +181,11 @@ func (s *Store) Contact(ctx context.Context, id string) (Contact, error) {
 
 // MoveContact puts a contact that is not being called into another state, such as
 // one that was up for review back to pending. In a campaign that has ended none
-// becomes pending.
-func (s *Store) MoveContact(ctx context.Context, id string, to dialer.State, due time.Time, why string) (Contact,
-	error,
-) {
+// becomes pending. With from only one that is in one of these states is moved;
+// another is ErrState, and told as it is.
+func (s *Store) MoveContact(ctx context.Context, id string, to dialer.State, due time.Time, why string,
+	from ...dialer.State,
+) (Contact, error) {
 	var row contactRow
 	err := s.change(ctx, func(ctx context.Context, tx Tx) error {
 		var campaign string
@@ -203,6 +204,8 @@ func (s *Store) MoveContact(ctx context.Context, id string, to dialer.State, due
 			return fmt.Errorf("a contact is not made %s: %w", to, ErrInvalid)
 		case row.State == dialer.Claimed || row.State == dialer.Dialing:
 			return fmt.Errorf("it is being called: %w", ErrInUse)
+		case from != nil && !slices.Contains(from, row.State):
+			return fmt.Errorf("it is %s: %w", row.State, ErrState)
 		case to == dialer.Pending && over(status):
 			return fmt.Errorf("%s: %w", endOf(status), ErrStatus)
 		}

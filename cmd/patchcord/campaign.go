@@ -26,8 +26,10 @@ type campaignCmd struct {
 	Pause  campaignPauseCmd  `cmd:"" help:"Call nobody further; calls that are up end in their own time."`
 	Resume campaignResumeCmd `cmd:"" help:"Go on after a pause."`
 	Cancel campaignCancelCmd `cmd:"" help:"End a campaign for good."`
+	Review campaignReviewCmd `cmd:"" help:"List or decide on people who were perhaps called when a node died."`
 	Status campaignStatusCmd `cmd:"" help:"Show where a campaign is."`
 	Export campaignExportCmd `cmd:"" help:"Write what became of its people."`
+	Delete campaignDeleteCmd `cmd:"" help:"Delete a campaign that does not run, with its people."`
 	List   campaignListCmd   `cmd:"" help:"List the campaigns."`
 }
 

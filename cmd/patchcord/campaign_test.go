@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -135,6 +136,92 @@ func TestACampaignFromTheCommandLine(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if r = do(1, "", "status", "nothing"); !strings.Contains(r.err, "no such campaign") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Who was dialled when a node died is listed with the call and decided upon, and a
+// campaign is deleted that does not run.
+func TestPeopleUpForReview(t *testing.T) {
+	t.Parallel()
+	url, st := campaigns(t)
+	do := func(code int, args ...string) ran {
+		t.Helper()
+		r := runCommand(t, "", append([]string{"campaign", args[0], "--api", url}, args[1:]...)...)
+		if r.code != code {
+			t.Fatalf("%q: %+v", args, r)
+		}
+		return r
+	}
+	do(0, "create", exampleCampaign)
+	do(0, "import", "spring", exampleContacts)
+	c, err := st.Campaign(t.Context(), "spring")
+	if err != nil {
+		t.Fatal(err)
+	}
+	every := func() []store.Contact {
+		all, _, err := st.Contacts(t.Context(), store.ContactFilter{Campaign: c.ID, Page: store.Page{Limit: store.All}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if r := do(0, "review", "spring"); r.out != "" {
+		t.Errorf("nobody: %+v", r)
+	}
+	all := every()
+	if len(all) < 3 {
+		t.Fatalf("%d contacts", len(all))
+	}
+	for _, k := range all[:len(all)-1] {
+		if _, err := st.MoveContact(t.Context(), k.ID, dialer.Review, time.Time{}, "its node died"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := all[len(all)-1]
+	r := do(0, "review", "spring")
+	if strings.Count(r.out, "\n") != len(all) || !strings.HasPrefix(r.out, "CONTACT ") || !strings.Contains(r.out, all[0].Number) ||
+		!strings.Contains(r.out, "its node died") || strings.Contains(r.out, free.Number) {
+		t.Errorf("%+v", r)
+	}
+	for _, bad := range [][]string{
+		{"review", "spring", "--as", "failed"}, {"review", "spring", "--all"},
+		{"review", "spring", "--as", "failed", "--all", all[0].ID}, {"review", "spring", "--as", "dialing", "--all"},
+	} {
+		do(2, bad...)
+	}
+	if r = do(1, "review", "spring", "--as", "failed", all[0].ID, free.Number); !strings.Contains(r.err, free.Number) {
+		t.Errorf("%+v", r)
+	}
+	if r = do(0, "review", "spring", "--as", "reached", "--why", "she called back", all[0].ID, all[0].Number); r.out != "1 now reached\n" {
+		t.Errorf("%+v", r)
+	}
+	if r = do(1, "review", "spring", "--as", "failed", all[0].ID); !strings.Contains(r.err, "not up for review") {
+		t.Errorf("%+v", r)
+	}
+	r = do(0, "review", "spring", "--as", "pending", "--all", "--json")
+	if want := fmt.Sprintf(`{"moved":%d,"state":"pending"}`, len(all)-2); strings.TrimSpace(r.out) != want {
+		t.Errorf("%s, want %s", r.out, want)
+	}
+	states := map[dialer.State]int{}
+	for _, k := range every() {
+		if states[k.State]++; k.ID == all[0].ID && k.Why != "she called back" {
+			t.Errorf("%+v", k)
+		}
+	}
+	if states[dialer.Reached] != 1 || states[dialer.Pending] != len(all)-1 {
+		t.Errorf("%v", states)
+	}
+
+	do(0, "start", "spring")
+	if r = do(1, "delete", "spring"); !strings.Contains(r.err, "it is running") {
+		t.Errorf("%+v", r)
+	}
+	do(0, "cancel", "spring")
+	if r = do(0, "delete", "spring"); r.out != "" || r.err != "" {
+		t.Errorf("%+v", r)
+	}
+	if r = do(1, "delete", "spring"); !strings.Contains(r.err, "no such campaign") {
 		t.Errorf("%+v", r)
 	}
 }
