@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/patchcord/patchcord/engine/turn"
 	"github.com/patchcord/patchcord/telephony"
 	"github.com/patchcord/patchcord/tools"
-	"github.com/patchcord/patchcord/tools/written"
 )
 
 // The patience with whoever is called for a transfer.
@@ -299,6 +297,7 @@ func (c *consult) brief(ctx context.Context) outcome {
 	c.tell(consultNews{status: "briefing"})
 	c.wg.Go(func() { c.box.put(whisper{c.lips, c.words(ctx)}) })
 	said, asked, until := false, 1, h.start.Add(briefMost)
+	greeted := false
 	for {
 		item := c.next(ctx, h.until(until))
 		c.grow(item)
@@ -347,25 +346,17 @@ func (c *consult) brief(ctx context.Context) outcome {
 			return outcome{ResultVoicemail, h.amd.cause}
 		}
 		if final && c.to.Accept != tools.AcceptKey {
-			if yes, no := c.answer(text); yes {
+			heard := said || asked > 1
+			switch yes, no := takes(text, c.language, heard); {
+			case !heard && !greeted: // how they answer the telephone: "Yes?"
+				greeted = true
+			case yes:
 				return outcome{ResultAnswered, ""}
-			} else if no {
+			case no:
 				return outcome{ResultDeclined, "by voice"}
 			}
 		}
 	}
-}
-
-// answerWords is how many words a yes or a no may have around it: a greeting
-// that holds one is none.
-const answerWords = 5
-
-func (c *consult) answer(text string) (yes, no bool) {
-	if len(strings.Fields(text)) > answerWords {
-		return false, false
-	}
-	yes, no = written.Answer(text, c.language)
-	return yes && !no, no && !yes
 }
 
 // words are what whoever answers is told.
