@@ -51,6 +51,8 @@ type frontDesk struct {
 	voice string   // YAML of tts
 	warm  string   // YAML of the tool of warm transfers, "": they are taken by a key
 	more  string   // YAML of the tool of monitored transfers
+	hears string   // a sentence a line, "": it understands nobody
+	rules string   // YAML of further rules of its model
 }
 
 // Voices of a frontDesk.
@@ -92,7 +94,7 @@ func (d *frontDesk) serve(t *testing.T) *engine {
 not_understood: "Pardon?"
 otherwise: "Pardon?"
 rules:
-`+rules.String()+`  - {after: monitored, if: 'result.error == "busy"', say: "Sales are busy."}
+`+d.rules+rules.String()+`  - {after: monitored, if: 'result.error == "busy"', say: "Sales are busy."}
   - {after: monitored, if: 'result.error == "no_answer"', say: "Sales did not answer."}
   - {after: monitored, if: 'result.error == "declined"', say: "Sales turned you down."}
   - {after: monitored, if: 'result.error == "bad_number"', say: "There is no such number."}
@@ -100,6 +102,11 @@ rules:
   - {after: monitored, if: result.error != nil, say: "That did not work."}
   - {after: monitored, say: "I am calling them."}
 `)
+	hears := `{default: plain, plain: {type: "null", threshold: -0.1}}`
+	if d.hears != "" {
+		write(t, filepath.Join(dir, "phrases"), d.hears)
+		hears = `{default: local, local: {type: pocketsphinx, phrases: "` + dir + `/phrases"}}`
+	}
 	music := filepath.Join(dir, "music.wav")
 	writeWAV(t, music, sine(musicTone, 8000, 10*time.Second), 8000)
 	sound, err := os.ReadFile(music)
@@ -107,7 +114,7 @@ rules:
 		t.Fatal(err)
 	}
 	e := serve(t, `llm: {default: rules, rules: {type: rules, file: "`+dir+`/rules.yaml"}}
-stt: {default: plain, plain: {type: "null", threshold: -0.1}}
+stt: `+hears+`
 tts: `+cmp.Or(d.voice, toneVoice)+`
 dialing: {allow: [`+allow.String()+`], per_call: 5}
 limits: {max_calls: 3000}
@@ -219,16 +226,18 @@ func understood(t *testing.T, phrases string, pcm []int16, rate int) string {
 }
 
 // party is one of those who are on a call with the engine, on our own SIP and RTP,
-// and says a tone when it is told to.
+// and says a tone, or what is on its tape, when it is told to.
 type party struct {
-	leg  telephony.Leg
-	tone float64
-	says atomic.Bool
-	ear  *ear
-	keys atomic.Value         // string: those that it was sent
-	up   chan struct{}        // closed when the call is answered
-	over chan telephony.Cause // 1: the end
-	at   int                  // of the tone
+	leg   telephony.Leg
+	tone  float64
+	says  atomic.Bool
+	talks atomic.Bool // it has a voice: silence is sent between its words
+	voice tape
+	ear   *ear
+	keys  atomic.Value         // string: those that it was sent
+	up    chan struct{}        // closed when the call is answered
+	over  chan telephony.Cause // 1: the end
+	at    int                  // of the tone
 }
 
 func newParty(leg telephony.Leg, tone float64) *party {
@@ -240,7 +249,7 @@ func newParty(leg telephony.Leg, tone float64) *party {
 // Next implements audio.Source.
 func (p *party) Next(dst []int16) bool {
 	if !p.says.Load() {
-		return false
+		return p.talks.Load() && p.voice.Next(dst)
 	}
 	rate := float64(50 * len(dst))
 	for i := range dst {

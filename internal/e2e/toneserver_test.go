@@ -147,7 +147,7 @@ func (m *mouth) Next(dst []int16) bool {
 	return true
 }
 
-// ear keeps what is heard, a minute at most.
+// ear keeps what is heard, two minutes at most.
 type ear struct {
 	mu   sync.Mutex
 	pcm  []int16
@@ -158,7 +158,7 @@ func (e *ear) Hear(f audio.Frame) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.rate = f.Rate
-	if len(e.pcm) < 60*f.Rate {
+	if len(e.pcm) < 120*f.Rate {
 		e.pcm = append(e.pcm, f.PCM...)
 	}
 }
