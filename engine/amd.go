@@ -33,7 +33,7 @@ const (
 	amdWords   = 1500 * time.Millisecond // after the end of a voice its words are waited for (conv:M2)
 	amdFair    = 3500 * time.Millisecond // a greeting that may be either's, where words say nothing
 	amdLong    = 6 * time.Second         // of speech is a machine's, whatever it says
-	amdNothing = 10 * time.Second        // without a voice (conv:M5)
+	amdNothing = 1800 * time.Millisecond // without a voice: greeted within the 2 s of 47 CFR 64.1200(a)(7) (conv:M5)
 	amdTotal   = 18 * time.Second        // for the first verdict
 	amdLate    = 12 * time.Second        // after it, in which a mailbox may still give itself away
 )
@@ -104,7 +104,10 @@ func (a *amd) think(now time.Duration) (turn.Party, string) {
 	switch {
 	case boxes > 0:
 		return turn.PartyMachine, causePhrase
-	case screens > 0:
+	case screens > 0: // it is asked, and answered, once it has said all
+		if now-a.answered < amdTotal && (a.voice || now-a.end < amdAfter) {
+			return "", ""
+		}
 		return turn.PartyScreening, causePhrase
 	case absent > 1 && offers == 0:
 		return turn.PartyMachine, causePhrase

@@ -101,3 +101,26 @@ func TestGreetingsAreToldApart_convM2_convM3(t *testing.T) {
 		t.Errorf("%.1f %% of machines are taken for people", 100*s)
 	}
 }
+
+// An assistant is answered once it has said all: it records nothing before.
+func TestAnAssistantIsHeardOut_convM7(t *testing.T) {
+	t.Parallel()
+	a := newAMD(0)
+	a.voiceAt(true, 500*time.Millisecond)
+	a.words("please say your name and", false)
+	for now := 2 * time.Second; now < 4300*time.Millisecond; now += 100 * time.Millisecond {
+		if p, cause, ok := a.judge(now); ok {
+			t.Fatalf("%s (%s) at %v, it speaks until 3.6 s", p, cause, now)
+		}
+		if now == 3600*time.Millisecond {
+			a.voiceAt(false, now)
+			a.words("please say your name and the reason for calling", true)
+		}
+	}
+	if at := a.next(4200 * time.Millisecond); at != 4300*time.Millisecond {
+		t.Errorf("it is asked again at %v", at)
+	}
+	if p, _, _ := a.judge(4300 * time.Millisecond); p != turn.PartyScreening {
+		t.Errorf("it is %q", p)
+	}
+}

@@ -73,16 +73,32 @@ func TestCalleeIsHeardBeforeWeGreet_convH2_convM3(t *testing.T) {
 	})
 }
 
-func TestSilentCalleeIsGreetedAtLast_convM5(t *testing.T) {
+// Who answers and says nothing is greeted within 2 s, and whoever placed the call
+// can tell.
+func TestSilentCalleeIsGreeted_convM5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := outbound(t, seller()).wait(9900 * ms)
-		if len(c.leg.Spoken()) > 0 {
-			t.Error("greeted too soon")
+		p := placing(t, seller(), Outbound{}, says("x"))
+		p.leg.PickUp()
+		p.wait(5 * time.Second)
+		p.leg.Close(telephony.Cause{Reason: telephony.ReasonNormal, Remote: true})
+		end := <-p.end
+		if d := end.Spoke.Sub(end.Record.Answered); d < 1750*ms || d > 2*time.Second {
+			t.Errorf("greeted %v after the answer", d)
 		}
-		c.wait(3 * time.Second).hangUp()
-		if r := c.log.last; r.AnsweredBy != "unsure" || r.AnsweredCause != "no_speech" || len(c.said()) != 1 {
-			t.Errorf("%+v, said %q", r, c.said())
+		if r := end.Record; r.AnsweredBy != "unsure" || r.AnsweredCause != "no_speech" || len(p.said()) != 1 {
+			t.Errorf("%+v, said %q", r, p.said())
 		}
+	})
+	synctest.Test(t, func(t *testing.T) { // a mailbox that begins late has its message all the same
+		c := outbound(t, seller()).wait(2500 * ms)
+		if len(c.leg.Spoken()) == 0 {
+			t.Fatal("not greeted")
+		}
+		c.say("You have reached Bob, please leave a message after the tone.", 3*time.Second).wait(10 * time.Second).over()
+		if got := c.said(); len(got) != 2 || got[1] != "Please call a back." {
+			t.Errorf("said %q", got)
+		}
+		c.want(`"answered_by":"machine"`)
 	})
 }
 

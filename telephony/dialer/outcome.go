@@ -10,6 +10,10 @@ import (
 // word: 2 s (16 CFR 310.4(b)(1)(iv)).
 const mostSilence = 2 * time.Second
 
+// greetsWithin is how long a callee who says nothing is given for a greeting. The
+// rule counts from its end; where there is none the two seconds begin here.
+const greetsWithin = 2 * time.Second
+
 // Call is how the call of an attempt went, as Classify reads it.
 type Call struct {
 	Cause      telephony.Cause
@@ -49,16 +53,16 @@ func Classify(c Call) Outcome {
 	return OutcomePerson
 }
 
-// abandoned tells that somebody waited for a word of ours: since the answer or,
-// where they said something first, since they had.
+// abandoned tells that somebody waited for a word of ours: since their first words
+// had ended or, where they said none before ours, since they should have.
 func (c Call) abandoned() bool {
-	from := c.Answered
-	if c.Greeted.After(from) {
-		from = c.Greeted
-	}
 	until := c.Spoke
 	if until.IsZero() {
 		until = c.Ended
+	}
+	from := c.Answered.Add(greetsWithin)
+	if !c.Greeted.IsZero() && c.Greeted.Before(until) {
+		from = c.Greeted
 	}
 	return until.Sub(from) > mostSilence
 }
