@@ -185,8 +185,10 @@ func TestPeopleUpForReview(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for _, bad := range [][]string{
-		{"review", "spring", "--as", "failed"}, {"review", "spring", "--all"},
-		{"review", "spring", "--as", "failed", "--all", all[0].ID}, {"review", "spring", "--as", "dialing", "--all"},
+		{"review", "spring", "--as", "failed"},
+		{"review", "spring", "--all"},
+		{"review", "spring", "--as", "failed", "--all", all[0].ID},
+		{"review", "spring", "--as", "dialing", "--all"},
 	} {
 		do(2, bad...)
 	}
