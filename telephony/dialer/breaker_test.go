@@ -2,7 +2,9 @@ package dialer
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -63,4 +65,50 @@ func TestBreakersCountSince(t *testing.T) {
 	if monday.Sub(failed) != time.Minute || monday.Sub(abandoned) != time.Hour {
 		t.Errorf("%v, %v", failed, abandoned)
 	}
+}
+
+// The share of abandoned calls is that of the law's 30 days, also behind a pause: who
+// resumes a campaign may bring it down, and the next abandoned call pauses it again.
+func TestAbandonedCallsCountBehindAResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		camp := calling("c", 1, 1)
+		b := newBooks(camp)
+		b.add(camp, 400)
+		var abandoned atomic.Int64 // calls that will be
+		abandoned.Store(3)
+		far := &carrier{b: b}
+		far.becomes = func(Attempt) (time.Duration, Result) {
+			if abandoned.Add(-1) >= 0 {
+				return time.Second, Result{Outcome: OutcomeAbandoned, SIP: 200}
+			}
+			return time.Second, Result{Outcome: OutcomePerson, SIP: 200}
+		}
+		o := b.opens(t, "node", 100, far, nil)
+		time.Sleep(time.Minute)
+		first := b.now(camp)
+		if first.Status != Paused || far.placed() > 25 {
+			t.Fatalf("%s after %d calls", first.Status, far.placed())
+		}
+		resume := func() { b.set(func() { camp.Status, camp.Resumed = Running, time.Now() }) }
+		resume()
+		time.Sleep(10 * time.Second)
+		if c := b.now(camp); c.Status != Running {
+			t.Errorf("what was before the resume pauses it: %s", c.Reason)
+		}
+		abandoned.Store(1)
+		time.Sleep(time.Minute)
+		if c := b.now(camp); c.Status != Paused || !strings.HasPrefix(c.Reason, "4 of ") {
+			t.Errorf("%s %q: the three before the resume are not counted", c.Status, c.Reason)
+		}
+		n := far.placed()
+		o.stop()
+		resume() // a node that begins later knows no more
+		two := b.opens(t, "two", 100, far, nil)
+		time.Sleep(10 * time.Second)
+		two.stop()
+		if c := b.now(camp); c.Status != Running || far.placed() == n {
+			t.Errorf("%s %q", c.Status, c.Reason)
+		}
+	})
 }

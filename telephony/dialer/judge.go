@@ -79,18 +79,30 @@ func (r *Runner) judged(ctx context.Context, l *line) {
 	}
 }
 
-// broken is why a campaign has to be paused, "" where it may go on. What was
-// before since is not held against it.
+// broken is why a campaign has to be paused, "" where it may go on. Failures from
+// before since, when it was resumed, are not held against it. Abandoned calls are, as
+// the law counts them: but only another one pauses it again, so that the calls of
+// whoever resumed it can bring the share down.
 func (r *Runner) broken(ctx context.Context, c Campaign, since, now time.Time) (string, error) {
 	p, _ := r.profile(c)
 	failed, abandoned := c.Breakers.Since(p, now)
-	of, err := r.cfg.Ledger.Tally(ctx, c.ID, later(later(failed, since), c.Resumed))
+	since = later(since, c.Resumed)
+	of, err := r.cfg.Ledger.Tally(ctx, c.ID, later(failed, since))
 	if err != nil {
 		return "", err
 	}
-	with, err := r.cfg.Ledger.Tally(ctx, c.ID, later(later(abandoned, since), c.Resumed))
+	with, err := r.cfg.Ledger.Tally(ctx, c.ID, abandoned)
 	if err != nil {
 		return "", err
+	}
+	if since.After(abandoned) && with.Abandoned > 0 {
+		again, err := r.cfg.Ledger.Tally(ctx, c.ID, since)
+		if err != nil {
+			return "", err
+		}
+		if again.Abandoned == 0 {
+			with.Abandoned = 0
+		}
 	}
 	why, _ := c.Breakers.Trip(p, of, with)
 	return why, nil
