@@ -169,8 +169,8 @@ func campaignOf(t *testing.T, contacts int, cps float64, meanwhile func(*engine)
 // with each number what the script says; each contact's outcome is that, and no
 // attempt had two INVITEs. Congestion goes to the next gateway within the attempt.
 func TestPeerSIPpCampaign(t *testing.T) {
-	const contacts = 200
-	tried, all, dials := campaignOf(t, contacts, 40, nil)
+	const contacts = 2000
+	tried, all, dials := campaignOf(t, contacts, 50, nil)
 	table := map[string]int{}
 	for i, k := range all {
 		got := dials[k.ID]
