@@ -349,11 +349,13 @@ func TestNodesThatLeave(t *testing.T) {
 	k := openLink(t, a.srv.ClusterAddr().String())
 	_, leave := open(t, meshed("b", a.route()))
 	c, _ := open(t, meshed("c", k.route()))
-	eventually(t, "three are there", func() bool { return len(a.Nodes()) == 3 })
+	eventually(t, "three are there", func() bool { return len(a.Nodes()) == 3 && len(c.Nodes()) == 3 })
 	leave()
-	eventually(t, "it has left", func() bool { return len(a.Nodes()) == 2 })
-	if names := c.Nodes()[0].Name; names != "a" {
-		t.Errorf("left %s", names)
+	eventually(t, "it has left", func() bool { return len(a.Nodes()) == 2 && len(c.Nodes()) == 2 })
+	for _, n := range []*peer{a, c} {
+		if all := n.Nodes(); all[0].Name != "a" || all[1].Name != "c" {
+			t.Errorf("left are %+v", all)
+		}
 	}
 	k.set(true)
 	begun := time.Now()
