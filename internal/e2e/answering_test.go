@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,9 +37,10 @@ const (
 
 const beepHz = 1000
 
-// callees answer calls by the name that is dialled: a person, a mailbox, and a
-// telephone menu.
+// callees answer calls by the name that is dialled: a person, a mailbox, a telephone
+// menu, an assistant that screens the call, and who wants no more calls.
 type callees struct {
+	does   map[string]string  // what a number does, nil: each does what its name says
 	sounds map[string][]int16 // at 8 kHz, by what is said
 	calls  chan calledCall    // 16: more than there are calls
 }
@@ -48,6 +50,7 @@ type calledCall struct {
 	name   string
 	pcm    []int16 // what was heard, at 8 kHz
 	beep   int     // samples that were heard when the beep was over
+	spoken int     // the same when others had said their first words
 	digits string
 	keys   []telephony.Digit
 	cause  telephony.Cause
@@ -116,20 +119,36 @@ func (c *callees) ServeCall(ctx context.Context, leg telephony.Leg) {
 		}
 	}
 	hangUp := func() { _ = leg.Hangup(ctx, telephony.Cause{Reason: telephony.ReasonNormal}) }
+	// begins is the first that somebody says.
+	begins := func(pcm ...[]int16) bool {
+		ok := says(pcm...)
+		heard, _ := ear.heard()
+		call.spoken = len(heard)
+		return ok
+	}
 	pause := make([]int16, 4000) // 0.5 s
+	does := cmp.Or(c.does[call.name], call.name)
 	switch {
-	case strings.Contains(call.name, "person"):
-		if says(pause, c.sounds[helloPerson]) && c.hears(ear, gone, 1500*time.Millisecond) && says(c.sounds[asksPerson]) &&
+	case strings.Contains(does, "person"):
+		if begins(pause, c.sounds[helloPerson]) && c.hears(ear, gone, 1500*time.Millisecond) && says(c.sounds[asksPerson]) &&
 			c.hears(ear, gone, 1200*time.Millisecond) {
 			hangUp()
 		}
-	case strings.Contains(call.name, "mailbox"):
+	case does == "optout":
+		if begins(pause, c.sounds[helloPerson]) && c.hears(ear, gone, 1500*time.Millisecond) && says(c.sounds[leavesMe]) {
+			<-gone // the agent says goodbye
+		}
+	case does == "screening":
+		if begins(pause, c.sounds[screenSays]) && c.hears(ear, gone, 1200*time.Millisecond) && says(c.sounds[screenStays], pause) {
+			hangUp()
+		}
+	case strings.Contains(does, "mailbox"):
 		if says(pause, c.sounds[mailboxSays], pause, sine(beepHz, 8000, 600*time.Millisecond)) {
 			pcm, _ := ear.heard()
 			call.beep = len(pcm)
 			<-gone // it records until whoever called has hung up
 		}
-	case strings.Contains(call.name, "menu"):
+	case strings.Contains(does, "menu"):
 		if !says(pause, c.sounds[menuSays]) {
 			return
 		}

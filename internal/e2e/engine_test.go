@@ -101,8 +101,10 @@ log: {level: info, events: "%[3]s", journal: "%[2]s/journal"}
 trunks: [{name: local, allow: ["127.0.0.1", "%[4]s"]}, {name: twilio, type: twilio, auth_token: "%[6]s"}]
 agents: "agents/*.yaml"
 %[5]s`, host, dir, e.events, ourNet, more, carrierToken)
-	if strings.Contains(more, "store: {") { // of its own
-		config = strings.Replace(config, fmt.Sprintf("store: {url: \"sqlite:%s/calls.db\"}\n", dir), "", 1)
+	for key, ours := range map[string]string{"store: {": "store: {url: \"sqlite:%s/calls.db\"}\n", "recording: {": "recording: {dir: \"%s/recordings\"}\n"} {
+		if strings.Contains(more, key) { // of its own
+			config = strings.Replace(config, fmt.Sprintf(ours, dir), "", 1)
+		}
 	}
 	write(t, filepath.Join(dir, "patchcord.yaml"), config)
 	for name, text := range agents {
