@@ -14,6 +14,7 @@ import (
 // event, in the call's own.
 type amd struct {
 	answered time.Duration
+	patience time.Duration // with a callee who says nothing
 	voice    bool
 	onset    time.Duration
 	end      time.Duration // of the last voice
@@ -47,7 +48,7 @@ const (
 	causeTotal   = "too_long" // no verdict in all the time there is
 )
 
-func newAMD(answered time.Duration) *amd { return &amd{answered: answered} }
+func newAMD(answered time.Duration) *amd { return &amd{answered: answered, patience: amdNothing} }
 
 // voiceAt tells of an edge of the voice, back-dated.
 func (a *amd) voiceAt(on bool, at time.Duration) {
@@ -120,7 +121,7 @@ func (a *amd) think(now time.Duration) (turn.Party, string) {
 	case now-a.answered >= amdTotal && a.said == "":
 		return turn.PartyUnsure, causeTotal
 	case a.spoken == 0 && text == "":
-		if now-a.answered >= amdNothing && a.said == "" {
+		if now-a.answered >= a.patience && a.said == "" {
 			return turn.PartyUnsure, causeSilence
 		}
 		return "", ""
@@ -154,7 +155,7 @@ func (a *amd) short(text string, absent, offers int) (turn.Party, string) {
 func (a *amd) next(now time.Duration) time.Duration {
 	best := time.Duration(0)
 	for _, at := range []time.Duration{
-		a.end + amdAfter, a.end + amdWords, a.onset + amdLong - a.spoken, a.answered + amdNothing, a.answered + amdTotal,
+		a.end + amdAfter, a.end + amdWords, a.onset + amdLong - a.spoken, a.answered + a.patience, a.answered + amdTotal,
 	} {
 		if at > now && (best == 0 || at < best) {
 			best = at

@@ -18,6 +18,7 @@ import (
 const (
 	ringGrace  = 5 * time.Second         // beyond the leg's own ringing time
 	screenFor  = 4 * time.Second         // after the answer, in which a mailbox is told from a person
+	quietFor   = 10 * time.Second        // after it, a person may say nothing: then only a mailbox's own words count
 	screenLong = 2500 * time.Millisecond // of uninterrupted greeting is a mailbox's
 	briefWait  = 2 * time.Second         // after the answer, for a summary that is not written yet
 	briefMost  = time.Minute             // for the briefing to be heard
@@ -208,6 +209,14 @@ type hears struct {
 	start time.Time
 }
 
+// attentive begins to hear. Whoever says nothing is not greeted for it, as one that an
+// agent calls is: a mailbox may take its time.
+func attentive() hears {
+	h := hears{newAMD(0), time.Now()}
+	h.amd.patience = quietFor
+	return h
+}
+
 // take lets the judge know of an edge or of words; beep tells of a mailbox's.
 func (h *hears) take(item any) (text string, final, beep bool) {
 	switch m := item.(type) {
@@ -247,7 +256,7 @@ func (h *hears) machine() bool {
 // screen tells a person from a mailbox by their first words (telephony.md 4.3):
 // who is quiet after a greeting, or says nothing at all, is a person.
 func (c *consult) screen(ctx context.Context) outcome {
-	h := hears{newAMD(0), time.Now()}
+	h := attentive()
 	end := h.start.Add(screenFor)
 	for {
 		item := c.next(ctx, h.until(end))
@@ -293,7 +302,7 @@ func (c *consult) grow(item any) {
 // brief tells whoever has answered of the call, and asks whether they take it:
 // a mailbox does not, so none has a caller put through to it.
 func (c *consult) brief(ctx context.Context) outcome {
-	h := hears{newAMD(0), time.Now()}
+	h := attentive()
 	c.tell(consultNews{status: "briefing"})
 	c.wg.Go(func() { c.box.put(whisper{c.lips, c.words(ctx)}) })
 	said, asked, until := false, 1, h.start.Add(briefMost)

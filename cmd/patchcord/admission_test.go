@@ -212,9 +212,9 @@ func TestMeasuredCalls(t *testing.T) {
 		processors int
 		want       int
 	}{
-		{time.Microsecond, 2, 480},
-		{time.Microsecond, 1, 240},
-		{2 * time.Microsecond, 2, 240},
+		{time.Microsecond, 2, 1090},
+		{time.Microsecond, 1, 545},
+		{2 * time.Microsecond, 2, 545},
 		{time.Second, 1, leastCalls},
 		{0, 64, mostCalls},
 	} {

@@ -17,18 +17,21 @@ import (
 // How many calls a machine is taken to carry, where limits.max_calls does not say.
 const (
 	// costOfCall is what a call costs of a processor for each frame that frameCost
-	// takes again and again, with all of it in the caches. Where that is 1.6 µs, so
-	// 0.08 ms in a second, patchcord bench has had 1.8 ms per call-second of 200
-	// calls on an idle machine, and 4.9 ms of 60 calls on a busy one: every call's
-	// frames come 20 ms apart, and turns, streams, events and the recording with
-	// them.
-	costOfCall = 50
+	// takes again and again, with all of it in the caches: every call's frames come
+	// 20 ms apart, and turns, streams, events and the recording with them. On idle
+	// machines patchcord bench has had 1.8 ms per call-second of 200 calls where a
+	// frame takes 1.6 µs (22 times as much), 6.8 ms of 40 and 3.6 ms of 130 calls where
+	// it takes 8 (17 and 9 times). A busy one needs up to three times that: there
+	// lateness refuses.
+	costOfCall = 22
 	// busyShare is how much of the processors calls may take: at more, ticks of
 	// 20 ms come late where several calls have something to do at once.
 	busyShare = 0.6
 
-	measureRuns   = 5   // the best counts: others may be at work at the start
-	measureFrames = 200 // of a run: 4 s of a call
+	// The best run counts, and each is over sooner than a processor is given to
+	// somebody else: others may be at work at the start.
+	measureRuns   = 50
+	measureFrames = 20 // of a run: 0.4 s of a call
 	leastCalls    = 10
 	mostCalls     = 4000 // what a process was tried with
 )

@@ -139,7 +139,8 @@ func (c *callees) ServeCall(ctx context.Context, leg telephony.Leg) {
 			<-gone // the agent says goodbye
 		}
 	case does == "screening":
-		if begins(pause, c.sounds[screenSays]) && c.hears(ear, gone, 1200*time.Millisecond) && says(c.sounds[screenStays], pause) {
+		if begins(pause, c.sounds[screenSays]) && c.hears(ear, gone, 1200*time.Millisecond) &&
+			says(c.sounds[screenStays], pause) {
 			hangUp()
 		}
 	case strings.Contains(does, "mailbox"):

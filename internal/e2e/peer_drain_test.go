@@ -112,7 +112,7 @@ func TestPeerSIPpDrain(t *testing.T) {
 	const calls = 50
 	e := serve(t, silent, map[string]string{"support.yaml": silentAgent})
 	verdict := caller(t, sippRun{
-		scenario: held(t, 8*time.Second), to: e.sip, calls: calls, rate: 19, limit: 40 * time.Second,
+		scenario: held(t, 8*time.Second), to: e.sip, calls: calls, rate: 10, limit: 40 * time.Second,
 	})
 	eventually(t, 15*time.Second, "all calls are up", func() bool { return e.records(t)["in_progress "] == calls })
 	e.signal(t)
@@ -177,7 +177,7 @@ func TestPeerSIPpSecondSignal(t *testing.T) {
 	t.Parallel()
 	const calls = 50
 	e := serve(t, silent, map[string]string{"support.yaml": silentAgent})
-	verdict := caller(t, sippRun{scenario: "gone", to: e.sip, calls: calls, rate: 19, limit: 40 * time.Second})
+	verdict := caller(t, sippRun{scenario: "gone", to: e.sip, calls: calls, rate: 10, limit: 40 * time.Second})
 	eventually(t, 15*time.Second, "all calls are up", func() bool { return e.records(t)["in_progress "] == calls })
 	e.signal(t)
 	e.unready(t, time.Now())
