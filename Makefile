@@ -10,6 +10,7 @@ E2E       := $(GO) test -tags e2e -count=1 -timeout 25m ./internal/e2e/
 SPEECH    := libflite1 libpocketsphinx3 pocketsphinx-en-us
 
 # Many tests of these keep real time on real sockets: one package at a time.
+# Both halves run even if the first has failed: one run names all that is wrong.
 TIMED     := ./cmd/... ./telephony/... ./internal/load
 UNTIMED    = $$($(GO) list ./... | grep -vE '/(cmd|telephony|internal/load)(/|$$)')
 
@@ -37,15 +38,15 @@ build: ## the commands, into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
 
 test: ## all tests that need nothing but Go; what needs more is skipped by name
-	$(GO) test $(TESTFLAGS) $(UNTIMED)
-	$(GO) test -p 1 $(TESTFLAGS) $(TIMED)
+	$(GO) test $(TESTFLAGS) $(UNTIMED) || bad=1; \
+	$(GO) test -p 1 $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
 
 pg: ## the tests of the store on PostgreSQL too, on a server of their own (needs postgresql)
 	.ci/postgres $(GO) test $(TESTFLAGS) ./store/...
 
 race: ## the same tests under the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(UNTIMED)
-	CGO_ENABLED=1 $(GO) test -race -p 1 $(TESTFLAGS) $(TIMED)
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(UNTIMED) || bad=1; \
+	CGO_ENABLED=1 $(GO) test -race -p 1 $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
 
 # A package is built and linked once for all its targets.
 fuzz: ## every fuzz target for FUZZTIME (10s)
@@ -63,8 +64,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 # The peers first and by themselves: their tests judge tones for gaps. Of the
 # others three at once: each has two recognisers, and two cores keep up with six.
 e2e: build ## whole calls through the built binary, and peers that nobody here wrote
-	$(E2E) -parallel 4 -run '^TestPeer' $(TESTFLAGS)
-	$(E2E) -parallel 3 -skip '^TestPeer' $(TESTFLAGS)
+	$(E2E) -parallel 4 -run '^TestPeer' $(TESTFLAGS) || bad=1; \
+	$(E2E) -parallel 3 -skip '^TestPeer' $(TESTFLAGS) || bad=1; exit $${bad:-0}
 
 acoustic: build ## what noise, coughs, talk and echo do to calls, over tracks of ten minutes
 	$(E2E) -parallel 4 -timeout 60m -v $(TESTFLAGS) \
