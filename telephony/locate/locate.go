@@ -58,7 +58,9 @@ type Config struct {
 	Servers    []string // of names, host:port; nil: those of /etc/resolv.conf
 	Transports []string // those that can be spoken, the preferred first; nil: UDP, TCP
 
-	now func() time.Time // for tests
+	// For tests; the zero value is what the constants say.
+	now           func() time.Time
+	limit, repeat time.Duration
 }
 
 // How long answers serve.
@@ -107,6 +109,9 @@ func New(cfg Config) *Resolver {
 	}
 	if cfg.now == nil {
 		cfg.now = time.Now
+	}
+	if cfg.limit == 0 {
+		cfg.limit, cfg.repeat = limit, repeat
 	}
 	r := &Resolver{cfg: cfg, places: map[Target]*place{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -190,7 +195,7 @@ func (p *place) answerLocked(known bool) ([]server, error) {
 // refresh looks a target up and keeps what it finds.
 func (r *Resolver) refresh(t Target, p *place) {
 	defer r.wg.Done()
-	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.limit)
 	defer cancel()
 	found, ttl, err := r.find(ctx, t)
 	r.mu.Lock()

@@ -114,12 +114,12 @@ func (r *Resolver) query(ctx context.Context, name string, kind uint16) answers 
 		r.wg.Add(1)
 		go func() {
 			defer r.wg.Done()
-			m, err := exchange(ctx, server, name, kind)
+			m, err := r.exchange(ctx, server, name, kind)
 			replies <- reply{m, err}
 		}()
 	}
 	try()
-	tick := time.NewTicker(repeat)
+	tick := time.NewTicker(r.cfg.repeat)
 	defer tick.Stop()
 	var last error
 	for open := 1; ; {
@@ -142,7 +142,7 @@ func (r *Resolver) query(ctx context.Context, name string, kind uint16) answers 
 			}
 		case <-ctx.Done():
 			if last == nil {
-				last = fmt.Errorf("no answer of a name server within %s", limit)
+				last = fmt.Errorf("no answer of a name server within %s", r.cfg.limit)
 			}
 			return answers{err: last}
 		}
@@ -156,12 +156,12 @@ type reply struct {
 
 // exchange asks one name server once, over TCP too where the answer is too
 // long for a datagram.
-func exchange(ctx context.Context, server, name string, kind uint16) (*dns.Msg, error) {
+func (r *Resolver) exchange(ctx context.Context, server, name string, kind uint16) (*dns.Msg, error) {
 	ask := new(dns.Msg)
 	ask.SetQuestion(name, kind)
 	ask.SetEdns0(payload, false)
 	for _, network := range []string{"udp", "tcp"} {
-		c := dns.Client{Net: network, Timeout: limit, UDPSize: payload}
+		c := dns.Client{Net: network, Timeout: r.cfg.limit, UDPSize: payload}
 		m, _, err := c.ExchangeContext(ctx, ask, server)
 		switch {
 		case err != nil:
