@@ -11,8 +11,9 @@ import (
 	"github.com/patchcord/patchcord/telephony/trunk"
 )
 
-// probing asks every 30 s of the test's time.
-func probing(c *Config) { c.Probe, c.second, c.Retry = 30*time.Second, 2*time.Millisecond, 6*testT1 }
+// probing asks every 30 s of the test's time, and waits long enough for an answer
+// that no machine is too busy to give one.
+func probing(c *Config) { c.Probe, c.second, c.Retry = 30*time.Second, 2*time.Millisecond, 40*testT1 }
 
 // serves lets a peer answer OPTIONS, with the status it is told, until the
 // test ends; other requests come out of it.

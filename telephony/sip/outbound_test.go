@@ -360,7 +360,7 @@ func TestBrokenGatewayIsNotWaitedFor(t *testing.T) {
 			c.Gateways = append(c.Gateways, "sip:"+other.addr()+";transport=udp")
 		}
 		s := newServer(t, answerAll, func(cfg *Config) {
-			cfg.Retry = 8 * testT1
+			cfg.Retry = 40 * testT1 // so long it may take until the second rings
 			cfg.Trunks, _ = trunk.NewTable([]trunk.Config{c}, nil, "agent")
 		})
 		leg := s.dial(t.Context(), t)
@@ -374,7 +374,7 @@ func TestBrokenGatewayIsNotWaitedFor(t *testing.T) {
 		invite := far.request("INVITE")
 		far.reply(invite, 180, "Ringing", "far", "")
 		await[telephony.Ringing](t, leg)
-		for _, m := range append(far.drain(16*testT1), other.drain(testT1)...) {
+		for _, m := range append(far.drain(48*testT1), other.drain(testT1)...) {
 			if m.seq() != invite.seq() || m.method() != "INVITE" {
 				t.Errorf("while it rings: %s", m.start)
 			}

@@ -228,10 +228,9 @@ func TestRegistrationRefused(t *testing.T) {
 		if st := s.TrunkStatus("gw"); st.Error != "the trunk's password is wrong" || st.Registration.Registered || st.ErrorAt.IsZero() {
 			t.Errorf("%+v", st)
 		}
-		for _, n := range p.drain(10 * fastTime) { // not before 15 s of the test's time
-			if n.seq() > m.seq() {
-				t.Errorf("asked again: %s", n.start)
-			}
+		again := p.registers(m) // not before 15 s of the test's time
+		if again.at-m.at < 15*fastTime {
+			t.Errorf("again after %s, refused with %s a second", again.at-m.at, fastTime)
 		}
 	})
 	t.Run("busy for a while", func(t *testing.T) {

@@ -399,9 +399,7 @@ func TestCertificateOfACaller(t *testing.T) {
 			}
 		})
 	}
-	if s.Stats().FailedTLS != 3 {
-		t.Errorf("%d failed handshakes counted, want 3", s.Stats().FailedTLS)
-	}
+	eventually(t, "three failed handshakes are counted", func() bool { return s.Stats().FailedTLS == 3 })
 	d := newUDPPeer(t, s.udp).dialogue()
 	d.invite(testSDP)
 	d.response("INVITE", 403)
