@@ -31,7 +31,7 @@ func (s *Store) Ledger() *Ledger { return &Ledger{s: s} }
 const (
 	// slotsAhead is how far ahead of now calls are claimed: a node that claims
 	// twice in it loses no call of the campaign's rate.
-	slotsAhead = 500 * time.Millisecond
+	slotsAhead = time.Second
 	// mostJudged is how many contacts one claim looks at: it holds the campaign.
 	mostJudged = 500
 	// claimLife is how long a claim may take to be dialled. What a claim took whose

@@ -10,8 +10,8 @@ import (
 // everything up.
 type pace struct {
 	mu   sync.Mutex
-	turn time.Time // of the last call
-	left time.Time // when it did leave
+	turn time.Time   // of the last call
+	left []time.Time // when those of the last second did leave
 }
 
 // slot is when a call may leave that the ledger would let leave at a time.
@@ -30,7 +30,10 @@ func (p *pace) slot(at time.Time, cps float64) time.Time {
 
 // leave says whether a call leaves now whose turn it is at a time, else when to ask
 // again. However many were held up, by a store or by a machine that stood still
-// while they waited, no second sees more than one beyond the rate.
+// while they waited, no second sees more than one beyond the rate, and none leaves
+// sooner behind another than in half the time between two turns. That is less than
+// the whole of it, or what is late once would be late from then on: each of them
+// wakes a little behind the time at which it may leave.
 func (p *pace) leave(at, now time.Time, cps float64) (again time.Time, ok bool) {
 	if now.Before(at) {
 		return at, false
@@ -40,11 +43,19 @@ func (p *pace) leave(at, now time.Time, cps float64) (again time.Time, ok bool) 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := p.left.Add(time.Duration(float64(time.Second)/(cps+1)) + time.Nanosecond)
-	if now.Before(next) {
-		return next, false
+	if n := len(p.left); n > 0 {
+		again = p.left[n-1].Add(time.Duration(float64(time.Second) / cps / 2))
 	}
-	p.left = now
+	if most := int(cps) + 1; len(p.left) >= most {
+		p.left = p.left[len(p.left)-most:]
+		if free := p.left[0].Add(time.Second); again.Before(free) {
+			again = free
+		}
+	}
+	if now.Before(again) {
+		return again, false
+	}
+	p.left = append(p.left, now)
 	return now, true
 }
 

@@ -52,29 +52,49 @@ func TestNoBurstAfterAStandstill(t *testing.T) {
 	}
 }
 
+// Those who wake a little late, as on a machine with other work to do, lose nothing
+// of the rate, also once they were held up.
+func TestWakingLateCostsNoRate(t *testing.T) {
+	t.Parallel()
+	const cps, calls, late, held = 20, 400, 15 * time.Millisecond, 400 * time.Millisecond
+	begun := time.Unix(1_800_000_000, 0)
+	var p pace
+	now := begun.Add(held)
+	for i := range calls {
+		turn := p.slot(begun.Add(time.Duration(i)*time.Second/cps), cps)
+		for again, ok := p.leave(turn, now, cps); !ok; again, ok = p.leave(turn, now, cps) {
+			now = again.Add(late)
+		}
+	}
+	if took, want := now.Sub(begun), calls*time.Second/cps; took > want {
+		t.Errorf("%d calls took %v, want %v", calls, took, want)
+	}
+}
+
 // Calls that wait for the same instant leave one by one.
 func TestThoseWhoWakeTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const cps = 9
+		const cps, calls = 9, 50
 		l := &line{}
-		begun, left := time.Now(), make(chan time.Time, 20)
-		for range cap(left) {
+		begun, out := time.Now(), make(chan time.Time, calls)
+		for range calls {
 			go func() {
 				x := try{l: l, c: Campaign{CPS: cps}, at: begun}
-				x.leave(t.Context())
-				left <- time.Now()
+				out <- x.leave(t.Context())
 			}()
 		}
-		last := begun.Add(-time.Second)
-		for range cap(left) {
-			at := <-left
-			if gap := at.Sub(last); gap < time.Second/(cps+1) {
-				t.Errorf("%v after the one before", gap)
+		left := make([]time.Time, calls)
+		for i := range left {
+			left[i] = <-out
+			if i > 0 && left[i].Sub(left[i-1]) < time.Second/cps/2 {
+				t.Errorf("%v after the one before", left[i].Sub(left[i-1]))
 			}
-			last = at
+			if i > cps && left[i].Sub(left[i-cps-1]) < time.Second {
+				t.Errorf("%d calls within %v", cps+2, left[i].Sub(left[i-cps-1]))
+			}
 		}
-		if took := last.Sub(begun); took > 2*time.Second {
+		if took := left[calls-1].Sub(begun); took > calls*time.Second/cps {
 			t.Errorf("all left after %v", took)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 const (
 	roundEvery   = 100 * time.Millisecond // between two looks for contacts that are due
 	listEvery    = time.Second            // that the list of running campaigns is believed
-	claimAhead   = 500 * time.Millisecond // of calls that are claimed before their turn
+	claimAhead   = time.Second            // of calls that are claimed before their turn
 	askForTurn   = 200 * time.Millisecond // of a campaign that dials; within claimAhead, else turns are lost
 	askAgain     = time.Second            // of one without contacts that are due
 	mostClaims   = 64                     // in one transaction

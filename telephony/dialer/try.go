@@ -103,17 +103,17 @@ func (t *try) begin(claims, work context.Context) bool {
 		t.fenced(work, err)
 		return false
 	}
-	t.leave(work)
-	t.log.Info("contact is dialled", zap.String("call_id", string(t.call)))
+	left := t.leave(work)
+	t.log.Info("contact is dialled", zap.String("call_id", string(t.call)), zap.Time("left", left))
 	return true
 }
 
-// leave waits until the call may leave, or work ends.
-func (t *try) leave(work context.Context) {
+// leave waits until the call may leave, or work ends: it is when it left.
+func (t *try) leave(work context.Context) time.Time {
 	for {
-		again, ok := t.l.pace.leave(t.at, time.Now(), t.c.CPS)
-		if ok || !wait(work, again) {
-			return
+		at, ok := t.l.pace.leave(t.at, time.Now(), t.c.CPS)
+		if ok || !wait(work, at) {
+			return at
 		}
 	}
 }
