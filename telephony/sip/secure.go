@@ -95,7 +95,11 @@ func (u *UserAgent) secure(to netip.AddrPort, host string, trust *trunk.Trust) e
 	if s := u.connection("TLS", to); s != nil {
 		return s.reaches(host, trust) // it may be another call's
 	}
-	return fmt.Errorf("sip: connect to %s: %w", to, net.ErrClosed)
+	why := u.lost("TLS", to) // a gateway may say only now that it wants a certificate
+	if why == nil {
+		why = net.ErrClosed
+	}
+	return fmt.Errorf("sip: connect to %s: %w", to, why)
 }
 
 // reaches says why a connection that is open does not do for a host.
