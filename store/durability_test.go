@@ -102,7 +102,7 @@ func TestKilledWhileItWrites(t *testing.T) {
 // moment to see that its connections are gone.
 func reopened(t *testing.T, url string) *Store {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		s, err := Open(t.Context(), Config{URL: url, Node: "test"})
 		if err == nil {
 			return s
@@ -155,7 +155,7 @@ func TestAFullDisk(t *testing.T) {
 // waitFor waits until what was refused before is written.
 func waitFor(t *testing.T, s *Store) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := s.Flush(ctx); err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func schema(tb testing.TB) string {
 // statement runs one statement on a connection of its own.
 func statement(tb testing.TB, dsn, text string) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -98,7 +98,7 @@ func open(tb testing.TB, url string) *Store {
 
 func closed(tb testing.TB, s *Store) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		tb.Error(err)

@@ -106,7 +106,7 @@ func TestAFenceThatIsPassedLate(t *testing.T) {
 		next <- b
 	}()
 	waits := false
-	for limit := time.Now().Add(20 * time.Second); !waits; {
+	for limit := time.Now().Add(time.Minute); !waits; {
 		if time.Now().After(limit) {
 			t.Fatal("nobody waits for it")
 		}
@@ -135,7 +135,7 @@ func nameless(t *testing.T, s *Store, name string) {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(20 * time.Second); ; {
+	for limit := time.After(time.Minute); ; {
 		var n int
 		err := s.read.NewRaw("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND "+
 			"((classid::bigint << 32) | objid::bigint) = ?", lockID("node", schema, name)).Scan(t.Context(), &n)
@@ -169,7 +169,7 @@ func TestANodeTellsThatItIsThere(t *testing.T) {
 	defer tick.Stop()
 	until := func(what string, told func(since, expires int64) bool) {
 		t.Helper()
-		for limit := time.After(20 * time.Second); !told(read()); {
+		for limit := time.After(time.Minute); !told(read()); {
 			select {
 			case <-tick.C:
 			case <-limit:

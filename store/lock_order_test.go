@@ -24,7 +24,7 @@ func numbered(t *testing.T, s *Store) (Trunk, Number) {
 // waitedFor returns when another waits for what a transaction has locked. How
 // the other ends comes through over, which has room for it.
 func waitedFor(ctx context.Context, s *Store, tx Tx, over chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -286,7 +286,7 @@ func TestAFullDiskFillsNoMemory(t *testing.T) {
 	var calls []engine.Record
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(20 * time.Second); s.Queued().Spooled == 0 || len(calls) < 100; {
+	for limit := time.After(time.Minute); s.Queued().Spooled == 0 || len(calls) < 100; {
 		if q := s.Queued(); q.RecordBytes < memory*3/4 && q.WebhookBytes < memory/2 {
 			calls = append(calls, journaled(t, s, 1)...)
 			continue

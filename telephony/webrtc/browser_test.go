@@ -277,6 +277,26 @@ func (b *browser) say(hz float64, frames int) {
 	}
 }
 
+// hears waits until the page has heard that many frames more.
+func (b *browser) hears(frames int) {
+	b.t.Helper()
+	now := func() int {
+		b.heard.mu.Lock()
+		defer b.heard.mu.Unlock()
+		return len(b.heard.pcm)
+	}
+	until := now() + frames*b.spec.Rate/50
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(20 * time.Second); now() < until; {
+		select {
+		case <-tick.C:
+		case <-limit:
+			b.t.Fatalf("the page does not hear %d frames", frames)
+		}
+	}
+}
+
 // hear decodes what comes.
 func (b *browser) hear(track *webrtc.TrackRemote) {
 	dec, err := codec.New(b.spec.Name)
