@@ -183,6 +183,7 @@ type rawSIP struct {
 	conn net.PacketConn
 	to   net.Addr
 	buf  []byte
+	last string // Call-ID of the call that it answered last
 }
 
 func newRawSIP(t *testing.T, host, to string) *rawSIP {
@@ -341,7 +342,7 @@ func (w *rawSIP) callAndCancel(callID string, after time.Duration) (how string) 
 func (w *rawSIP) answer(rings func(), after time.Duration, late bool) (callID, how string) {
 	until := time.Now().Add(rawPatience)
 	invite := w.read("", until)
-	for invite != nil && !invite.is("INVITE", 0) { // of the call before, sent again
+	for invite != nil && (!invite.is("INVITE", 0) || invite.get("Call-ID") == w.last) { // of the call before, sent again
 		invite = w.read("", until)
 	}
 	if invite == nil {
@@ -349,6 +350,7 @@ func (w *rawSIP) answer(rings func(), after time.Duration, late bool) (callID, h
 		return "", ""
 	}
 	callID = invite.get("Call-ID")
+	w.last = callID
 	w.reply(invite, "180 Ringing", "")
 	rings()
 	at, cancelled, hungUp := time.Now().Add(after), false, false
