@@ -368,7 +368,11 @@ type handle func(ctx context.Context, leg telephony.Leg)
 
 func (f handle) ServeCall(ctx context.Context, leg telephony.Leg) { f(ctx, leg) }
 
-// ear is a sink that keeps the last 200 ms.
+// earshot is what an ear keeps: enough to tell tones apart, and no longer than a
+// busy machine plays without a gap now and then.
+const earshot = 100 * time.Millisecond
+
+// ear is a sink that keeps the last earshot.
 type ear struct {
 	mu    sync.Mutex // guards what follows
 	pcm   []int16
@@ -390,7 +394,7 @@ func (e *ear) Hear(f audio.Frame) {
 	}
 	e.rate, e.next = f.Rate, f.At+audio.FrameTime
 	e.pcm = append(e.pcm, f.PCM...)
-	if most := audio.Samples(200*time.Millisecond, f.Rate); len(e.pcm) > most {
+	if most := audio.Samples(earshot, f.Rate); len(e.pcm) > most {
 		e.pcm = append(e.pcm[:0], e.pcm[len(e.pcm)-most:]...)
 	}
 }
@@ -398,7 +402,7 @@ func (e *ear) Hear(f audio.Frame) {
 func (e *ear) power(hz float64) float64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.pcm) < audio.Samples(200*time.Millisecond, max(e.rate, 8000)) {
+	if len(e.pcm) < audio.Samples(earshot, max(e.rate, 8000)) {
 		return 0
 	}
 	return audio.Power(e.pcm, e.rate, hz)

@@ -196,7 +196,7 @@ func TestFilesThatCannotBeReadSayWhy(t *testing.T) {
 		{"too large", Text, make([]byte, MaxFile+1), "the most"},
 		{"too much text", Text, bytes.Repeat([]byte("word "), maxText/4), "cut the document"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		err := checkFile("x", c.t, c.data)
 		var blocks []Block
 		if err == nil {
