@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +23,12 @@ type books struct {
 	blocked   map[string]bool       // numbers
 	lost      map[string]bool       // nodes
 	away      bool
-	slow      func() // each transaction takes so long; nil: none
+	slow      func()       // each transaction takes so long; nil: none
+	ahead     atomic.Int64 // ns, of the clock on the wall, which may be set
 }
+
+// wall is the clock on it.
+func (b *books) wall() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())).Round(0) }
 
 // entry is an attempt as it is kept.
 type entry struct {
@@ -135,7 +140,7 @@ func (p *page) Running(context.Context) (out []Campaign, err error) {
 
 func (p *page) Claim(_ context.Context, id string, most int, judge Judge) (out []Attempt, err error) {
 	err = p.in(func() error {
-		c, now := p.b.campaign(id), time.Now()
+		c, now := p.b.campaign(id), p.b.wall()
 		if c.Status != Running {
 			return nil
 		}
@@ -157,7 +162,8 @@ func (p *page) Claim(_ context.Context, id string, most int, judge Judge) (out [
 				continue
 			}
 			slot := now
-			if next := p.b.slots[id]; next.After(now) {
+			turn := time.Duration(float64(time.Second) / max(c.CPS, 0.01))
+			if next := p.b.slots[id]; next.After(now) && !next.After(now.Add(500*time.Millisecond+turn)) {
 				slot = next
 			}
 			if c.CPS > 0 && slot.After(now.Add(500*time.Millisecond)) {
@@ -212,7 +218,7 @@ func (p *page) Dialing(_ context.Context, a Attempt, _ telephony.CallID, from st
 			return ErrNotClaimed
 		}
 		e.state, e.c.State, e.c.From = Dialing, Dialing, from
-		e.from, e.dialed = from, time.Now()
+		e.from, e.dialed = from, p.b.wall()
 		e.c.Tries++
 		return nil
 	})
@@ -236,7 +242,7 @@ func (p *page) Finish(_ context.Context, a Attempt, r Result) error {
 		if err != nil {
 			return err
 		}
-		e.state, e.result, e.ended = "", r, time.Now()
+		e.state, e.result, e.ended = "", r, p.b.wall()
 		e.c.State, e.c.Due, e.c.Why = r.Next, r.Due, r.Why
 		return nil
 	})
@@ -406,7 +412,7 @@ type office struct {
 func (b *books) opens(t *testing.T, node string, seats int, c *carrier, change func(*RunnerConfig)) *office {
 	t.Helper()
 	o := &office{seats: &chairs{n: seats}}
-	cfg := RunnerConfig{Ledger: b.page(node), Seats: o.seats, Placer: c, Tell: func(n News) {
+	cfg := RunnerConfig{Ledger: b.page(node), Seats: o.seats, Placer: c, Now: b.wall, Tell: func(n News) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.news = append(o.news, n)

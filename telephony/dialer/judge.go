@@ -19,7 +19,7 @@ const noProfile = 10 * time.Minute
 func (r *Runner) judge(c Campaign, leaves time.Time) Judge {
 	p, ok := r.profile(c)
 	return func(a Attempt) (State, time.Time, string) {
-		now := later(leaves, time.Now())
+		now := r.now().Add(max(0, time.Until(leaves)))
 		if !ok {
 			return Pending, now.Add(noProfile), fmt.Sprintf("the profile %q is not there", c.Profile)
 		}
@@ -39,7 +39,7 @@ func (r *Runner) profile(c Campaign) (Profile, bool) {
 // decide says where the contact goes after its call.
 func (t *try) decide(res *Result) {
 	p, _ := t.r.profile(t.c)
-	next, due, why := Decide(t.c, p, t.a, *res, time.Now())
+	next, due, why := Decide(t.c, p, t.a, *res, t.r.now())
 	res.Next, res.Due = next, due
 	switch {
 	case why == "" || strings.Contains(res.Why, why):
@@ -63,7 +63,11 @@ func (r *Runner) judged(ctx context.Context, l *line) {
 	if !due {
 		return
 	}
-	why, err := r.broken(ctx, c, since, now)
+	clock := r.now()
+	if !since.IsZero() {
+		since = clock.Add(-now.Sub(since))
+	}
+	why, err := r.broken(ctx, c, since, clock)
 	paused := false
 	if why != "" {
 		paused, err = r.cfg.Ledger.Pause(ctx, c.ID, why)
@@ -86,7 +90,9 @@ func (r *Runner) judged(ctx context.Context, l *line) {
 func (r *Runner) broken(ctx context.Context, c Campaign, since, now time.Time) (string, error) {
 	p, _ := r.profile(c)
 	failed, abandoned := c.Breakers.Since(p, now)
-	since = later(since, c.Resumed)
+	if !c.Resumed.After(now) { // else the clock was set back since
+		since = later(since, c.Resumed)
+	}
 	of, err := r.cfg.Ledger.Tally(ctx, c.ID, later(failed, since))
 	if err != nil {
 		return "", err
@@ -128,7 +134,7 @@ func (r *Runner) callerID(ctx context.Context, l *line, c Campaign, k Contact, n
 	s := &l.shown
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !now.Before(s.until) {
+	if begun := time.Now(); !begun.Before(s.until) {
 		since, _ := c.Day(now)
 		numbers := make([]string, 0, len(c.CallerIDs))
 		for _, id := range c.CallerIDs {
@@ -139,7 +145,7 @@ func (r *Runner) callerID(ctx context.Context, l *line, c Campaign, k Contact, n
 			r.away(ctx, "caller IDs", err)
 			return "", nil, now.Add(soon), "the store does not tell how often caller IDs were shown"
 		}
-		s.kept, s.until = kept, now.Add(time.Second)
+		s.kept, s.until = kept, begun.Add(time.Second)
 	}
 	all := make(map[string]int, len(c.CallerIDs))
 	for _, id := range c.CallerIDs {

@@ -59,17 +59,13 @@ func (p *pace) leave(at, now time.Time, cps float64) (again time.Time, ok bool) 
 	return now, true
 }
 
-// turnOf is when a slot comes by our clock, of a claim that was asked for at begun
-// and there at end. The ledger's clock stood at claimed in between: as far as both
-// may agree they do.
+// turnOf is when a slot comes, of a claim that was asked for at begun and there at
+// end. The ledger's clock stood at claimed in between: as far as both may agree they
+// do. Whoever sets a clock meanwhile or later does not move it.
 func turnOf(a Attempt, begun, end time.Time) time.Time {
-	switch {
-	case a.Slot.IsZero():
+	if a.Slot.IsZero() {
 		return end
-	case a.Claimed.Before(begun):
-		return begun.Add(a.Slot.Sub(a.Claimed))
-	case a.Claimed.After(end):
-		return end.Add(a.Slot.Sub(a.Claimed))
 	}
-	return a.Slot
+	claimed := min(max(0, a.Claimed.Sub(begun)), end.Sub(begun))
+	return begun.Add(claimed + a.Slot.Sub(a.Claimed))
 }

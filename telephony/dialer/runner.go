@@ -47,7 +47,10 @@ type RunnerConfig struct {
 	// Tell hears what becomes of campaigns and attempts, after it is kept. It must
 	// not block; nil: nobody does.
 	Tell func(News)
-	Log  *zap.Logger
+	// Now is the clock of hours and days, which may be set; nil: this machine's.
+	// What only lasts, such as the time to a turn, does not go by it.
+	Now func() time.Time
+	Log *zap.Logger
 }
 
 // Runner dials the campaigns of a ledger, as far as this node has room for calls.
@@ -104,6 +107,14 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 		cfg.Log = zap.NewNop()
 	}
 	return &Runner{cfg: cfg, log: cfg.Log, halted: make(chan struct{}), lines: map[string]*line{}}, nil
+}
+
+// now is the clock of hours and days.
+func (r *Runner) now() time.Time {
+	if r.cfg.Now != nil {
+		return r.cfg.Now()
+	}
+	return time.Now().Round(0) // what it is compared with may be from before it was set
 }
 
 // Serve dials until ctx ends. Calls that are up then are the placer's to end; their

@@ -92,7 +92,7 @@ func (t *try) begin(claims, work context.Context) bool {
 	if err != nil { // no randomness
 		t.counted(false)
 		t.unclaim()
-		t.giveBack(work, Pending, time.Now().Add(soon), err.Error())
+		t.giveBack(work, Pending, t.r.now().Add(soon), err.Error())
 		return false
 	}
 	t.call = telephony.CallID(call.String())
@@ -120,7 +120,7 @@ func (t *try) leave(work context.Context) time.Time {
 
 // allowed asks everything that may stand against the call at this instant.
 func (t *try) allowed(work context.Context) bool {
-	now, to := time.Now(), t.a.Contact.Number
+	now, to := t.r.now(), t.a.Contact.Number
 	if next, due, why := t.r.judge(t.c, t.at)(t.a); next != Claimed {
 		t.giveBack(work, next, due, why)
 		return false
@@ -189,7 +189,7 @@ func (t *try) unclaim() {
 func (t *try) fenced(work context.Context, err error) {
 	due := t.a.Contact.Due // paused, or not to be called: the ledger knows where it goes then
 	if !errors.Is(err, ErrNotClaimed) {
-		due = time.Now().Add(soon)
+		due = t.r.now().Add(soon)
 	}
 	t.giveBack(work, Pending, due, "no fence: "+err.Error())
 }
