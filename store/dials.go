@@ -60,6 +60,8 @@ type dialRow struct {
 	AnsweredAt  int64
 	EndedAt     int64
 	CallbackAt  int64
+
+	Now int64 `bun:",scanonly"` // the database's clock, us, where it was asked for
 }
 
 // Dials are the attempts at a contact, the first one first.

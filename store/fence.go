@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -155,6 +154,7 @@ func (t Tx) pass(ctx context.Context, all []*passing) error {
 		Where("id = dial_row.campaign_id AND status = ?", dialer.Running)
 	var claims []dialRow
 	err = t.NewSelect().Model(&claims).Column("contact_id", "n", "node", "claimed_at").
+		ColumnExpr("? AS now", clock(t.pgx != nil)).
 		Where("contact_id IN (?) AND state = ?", bun.List(ids), dialClaimed).
 		Where("NOT EXISTS (?)", number).Where("EXISTS (?)", campaign).Scan(ctx)
 	if err != nil {
@@ -166,13 +166,13 @@ func (t Tx) pass(ctx context.Context, all []*passing) error {
 	}
 	var passed []*contactRow
 	var dials []*dialRow
-	now := ms(time.Now())
 	for _, p := range all {
 		c, d := contacts[p.Contact], claimed[p.Contact]
 		if c == nil || d == nil || c.State != dialer.Claimed || !d.is(&p.dialRef) {
 			continue
 		}
 		p.err = nil
+		now := d.Now / 1000
 		c.State, c.Tries, c.UpdatedAt = dialer.Dialing, p.N, now
 		if p.from != "" {
 			c.CallerID = p.from

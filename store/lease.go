@@ -20,13 +20,24 @@ const beats = 3
 const pgNow = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
 
 // beat tells the others that this node is there, $1, for $2 ms from now. Where its
-// time had run out it counts as new.
+// time had run out it counts as new. Where the clock was set back it is there since
+// now at the latest.
 const beat = "INSERT INTO nodes (id, since_at, expires_at) VALUES ($1, " + pgNow + ", " + pgNow + " + $2) " +
 	"ON CONFLICT (id) DO UPDATE SET expires_at = EXCLUDED.expires_at, " +
-	"since_at = CASE WHEN nodes.expires_at < EXCLUDED.since_at THEN EXCLUDED.since_at ELSE nodes.since_at END"
+	"since_at = CASE WHEN nodes.expires_at < EXCLUDED.since_at THEN EXCLUDED.since_at " +
+	"ELSE LEAST(nodes.since_at, EXCLUDED.since_at) END"
 
 // beat is how often this node tells that it is there.
 func (s *Store) beat() time.Duration { return cmp.Or(s.cfg.beat, nodeCheck) }
+
+// lease is for how long it tells so, ms.
+func (s *Store) lease() int64 { return beats * s.beat().Milliseconds() }
+
+// there is what holds of a node whose time runs. What would run for longer than any
+// says was said before the database's clock was set back.
+func (s *Store) there() string {
+	return fmt.Sprintf("expires_at BETWEEN %s AND %s + %d", pgNow, pgNow, 2*s.lease())
+}
 
 // nodeLost is why nobody knows what became of an attempt.
 const nodeLost = "the node that dialled it is gone"
@@ -50,15 +61,21 @@ func (s *Store) recoverDials(ctx context.Context) error {
 }
 
 // Recover gives back what nodes that are gone had claimed, and what no node has
-// dialled in a minute; what nodes that are gone had dialled goes to review.
+// dialled in a minute, or has claimed when the clock was ahead by more than that; what
+// nodes that are gone had dialled goes to review.
 //
 // A node is gone when its lease has run out and nobody holds its name. Who has not
 // had the database for as long as a lease, since it was away, judges nobody: the
 // others come back to it at their own time.
 func (l *Ledger) Recover(ctx context.Context) (givenBack, review int, err error) {
-	err = l.s.InTx(ctx, func(ctx context.Context, tx Tx) (err error) {
-		givenBack, _, err = tx.recoverDials(ctx, "ended_at = 0 AND state = ? AND claimed_at < ? / 1000 - ?",
-			dialClaimed, l.now(), claimLife.Milliseconds())
+	err = l.s.InTx(ctx, func(ctx context.Context, tx Tx) error {
+		var now int64 // of all statements: each is to see the same claims
+		err := tx.NewRaw("SELECT ? / 1000", l.now()).Scan(ctx, &now)
+		if err == nil {
+			life := claimLife.Milliseconds()
+			givenBack, _, err = tx.recoverDials(ctx, "ended_at = 0 AND state = ? AND claimed_at NOT BETWEEN ? AND ?",
+				dialClaimed, now-life, now+life)
+		}
 		return err
 	})
 	if err != nil {
@@ -68,10 +85,10 @@ func (l *Ledger) Recover(ctx context.Context) (givenBack, review int, err error)
 		return givenBack, 0, nil
 	}
 	var gone []string
-	lease := beats * l.s.beat().Milliseconds()
+	lease := l.s.lease()
 	err = l.s.write.NewRaw("SELECT DISTINCT node FROM attempts WHERE ended_at = 0 AND node <> ? AND NOT EXISTS "+
-		"(SELECT 1 FROM nodes WHERE id = node AND expires_at >= "+pgNow+") AND EXISTS "+
-		"(SELECT 1 FROM nodes WHERE id = ? AND expires_at >= "+pgNow+" AND since_at <= "+pgNow+" - ?) ORDER BY node",
+		"(SELECT 1 FROM nodes WHERE id = node AND "+l.s.there()+") AND EXISTS "+
+		"(SELECT 1 FROM nodes WHERE id = ? AND "+l.s.there()+" AND since_at <= "+pgNow+" - ?) ORDER BY node",
 		l.s.cfg.Node, l.s.cfg.Node, lease).Scan(ctx, &gone)
 	for _, node := range gone {
 		var back, up int
@@ -107,7 +124,7 @@ func (l *Ledger) recoverNode(ctx context.Context, node string) (back, review int
 			return nil
 		}
 		back, review, err = tx.recoverDials(ctx, "ended_at = 0 AND node = ? AND NOT EXISTS "+
-			"(SELECT 1 FROM nodes WHERE id = node AND expires_at >= "+pgNow+")", node)
+			"(SELECT 1 FROM nodes WHERE id = node AND "+l.s.there()+")", node)
 		return err
 	})
 	return back, review, err

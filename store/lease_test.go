@@ -49,7 +49,7 @@ func TestANodeThatIsGone(t *testing.T) {
 	recovered("it holds its name", 0, 0)
 	closed(t, b)
 	nameless(t, a, "b")
-	alter(t, a, "INSERT INTO nodes VALUES ('b', 0, 99999999999999)") // as if it had not closed, and its time ran
+	alter(t, a, "INSERT INTO nodes VALUES ('b', 0, "+pgNow+" + 3600000)") // as if it had not closed, and its time ran
 	recovered("its time runs", 0, 0)
 	alter(t, a, "UPDATE nodes SET expires_at = 0 WHERE id = 'b'")
 	alter(t, a, "UPDATE nodes SET since_at = expires_at WHERE id = 'a'")
@@ -71,6 +71,37 @@ func TestANodeThatIsGone(t *testing.T) {
 		t.Error(err)
 	}
 	states(t, a, c.ID, map[dialer.State]int{dialer.Pending: 2, dialer.Reached: 1})
+}
+
+// The database's clock is set back by hours: a node whose time would run for so long
+// is gone all the same, and who looks after it need not wait for so long.
+func TestTheDatabasesClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	url := schema(t)
+	a, b := node(t, url, "a", 100*time.Millisecond), node(t, url, "b", 100*time.Millisecond)
+	defer closed(t, a)
+	c := running(t, a, dialer.Campaign{}, 2)
+	all := claimed(t, b.Ledger(), c.ID, 2)
+	if err := b.Ledger().Dialing(t.Context(), all[0], newID(t), ""); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, b)
+	nameless(t, a, "b")
+	alter(t, a, "INSERT INTO nodes VALUES ('b', 0, "+pgNow+")") // as if it had been killed
+	alter(t, a, "UPDATE nodes SET since_at = since_at + 7200000, expires_at = expires_at + 7200000")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var back, review int
+	for limit := time.After(20 * time.Second); back+review < 2; {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("%d given back, %d up for review", back, review)
+		}
+		n, up := must2(a.Ledger().Recover(t.Context()))(t)
+		back, review = back+n, review+up
+	}
+	states(t, a, c.ID, map[dialer.State]int{dialer.Pending: 1, dialer.Review: 1})
 }
 
 // A process is killed while the database lets an attempt of its pass: the next one of

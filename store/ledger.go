@@ -41,10 +41,15 @@ const (
 
 // now is the clock that slots, due times and leases go by, us of Unix time.
 func (l *Ledger) now() bun.Safe {
-	switch {
-	case l.clock != nil:
+	if l.clock != nil {
 		return bun.Safe(fmt.Sprint(l.clock().UnixMicro()))
-	case l.s.postgres:
+	}
+	return clock(l.s.postgres)
+}
+
+// clock is that of a database, us of Unix time.
+func clock(postgres bool) bun.Safe {
+	if postgres {
 		return "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 	}
 	return bun.Safe(fmt.Sprint(time.Now().UnixMicro()))
@@ -130,12 +135,13 @@ func (r *campaignRow) interval() time.Duration {
 }
 
 // slots are the next times at which a call may leave, at most n. Those that nobody
-// took are gone: calls do not bunch after a pause.
+// took are gone: calls do not bunch after a pause. Where the next one is further ahead
+// than any that was given away, the clock was set back since: it counts no more.
 func (r *campaignRow) slots(n int) []time.Time {
 	now := time.UnixMicro(r.Now).UTC()
 	last := now.Add(slotsAhead)
 	next := now
-	if t := time.UnixMicro(r.NextSlot).UTC(); t.After(now) && r.CPS > 0 {
+	if t := time.UnixMicro(r.NextSlot).UTC(); t.After(now) && r.CPS > 0 && !t.After(last.Add(r.interval())) {
 		next = t
 	}
 	var out []time.Time
