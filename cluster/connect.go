@@ -33,6 +33,9 @@ const (
 	maxPending = 16 << 20
 	// writeTimeout bounds one write to a peer.
 	writeTimeout = 2 * time.Second
+	// reportEvery is of how many tries in a row to reach a peer one is told, after the
+	// first: there is one a second.
+	reportEvery = 3600
 	// handshake bounds TLS and the password between nodes, s.
 	handshake = 5
 )
@@ -48,6 +51,7 @@ func (n *Node) openServer() (*server.Server, error) {
 		NoSigs: true, NoLog: true, NoSystemAccount: true, DisableShortFirstPing: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, WriteDeadline: writeTimeout,
 		NoFastProducerStall: true, // what is slow loses messages; nobody waits
+		ConnectErrorReports: reportEvery, ReconnectErrorReports: reportEvery,
 	}
 	n.auth = nats.UserInfo(o.Username, o.Password)
 	if !c.alone() {

@@ -70,8 +70,7 @@ func (r *roster) hear(p notice, now time.Time) bool {
 		delete(r.all, p.ID)
 		return false
 	}
-	r.tidyLocked(now)
-	_, known := r.all[p.ID]
+	was, known := r.all[p.ID]
 	if !known && len(r.all) >= mostNodes {
 		return false
 	}
@@ -80,27 +79,35 @@ func (r *roster) hear(p notice, now time.Time) bool {
 	}
 	p.Seen = now
 	r.all[p.ID] = p.Presence
-	return !known
+	return !known || was.away(now)
 }
 
 func (r *roster) list(now time.Time) []Presence {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tidyLocked(now)
 	out := make([]Presence, 0, len(r.all)+1)
 	for _, p := range r.all {
-		out = append(out, p)
+		if !p.away(now) {
+			out = append(out, p)
+		}
 	}
 	return out
 }
 
-func (r *roster) tidyLocked(now time.Time) {
+// miss forgets those who are away, and says who they were.
+func (r *roster) miss(now time.Time) (out []Presence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for id, p := range r.all {
-		if now.Sub(p.Seen) > absence {
+		if p.away(now) {
 			delete(r.all, id)
+			out = append(out, p)
 		}
 	}
+	return out
 }
+
+func (p *Presence) away(now time.Time) bool { return now.Sub(p.Seen) > absence }
 
 // Nodes are those that are there, this one among them, by their names.
 func (n *Node) Nodes() []Presence {
@@ -124,6 +131,9 @@ func (n *Node) appear(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		n.present(false)
+		for _, p := range n.roster.miss(time.Now()) {
+			n.log.Warn("cluster: a node is out of reach", zap.String("node", p.Name), zap.String("version", p.Version))
+		}
 		select {
 		case <-ctx.Done():
 			n.present(true)

@@ -42,6 +42,9 @@ func TestRoster(t *testing.T) {
 	if left := r.list(at(60)); len(left) != 0 {
 		t.Errorf("after a minute %v", left)
 	}
+	if missed := r.miss(at(60)); len(missed) != 1 || missed[0].ID != "a" || len(r.miss(at(60))) != 0 {
+		t.Errorf("missed after a minute: %v, and once", missed)
+	}
 }
 
 // Strangers cannot fill the memory.
