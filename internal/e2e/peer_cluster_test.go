@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -96,9 +97,9 @@ func TestPeerKamailioControlAnywhere(t *testing.T) {
 	t.Parallel()
 	needs(t, "sipp", "sip-tester")
 	f := openFleet(t)
-	watched := make([]<-chan string, len(f.nodes))
+	watched := make([]<-chan event, len(f.nodes))
 	for i, e := range f.nodes {
-		watched[i] = e.names(t)
+		watched[i] = e.stream(t, "/v1/events")
 	}
 	end := beginSIPp(t, sippRun{scenario: "lasting", to: f.front + ":5060", limit: time.Minute, extra: []string{"-d", "10000"}})
 	owner, id := -1, ""
@@ -144,12 +145,12 @@ func TestPeerKamailioControlAnywhere(t *testing.T) {
 		return slices.ContainsFunc(said, func(ev event) bool { return strings.Contains(ev.text("text"), "Across nodes.") })
 	})
 	end()
-	for i, names := range watched {
+	for i, events := range watched {
 		heard := map[string]bool{}
 		for !heard["call.ended"] {
 			select {
-			case name := <-names:
-				heard[name] = true
+			case ev := <-events:
+				heard[ev.text("event")] = true
 			case <-time.After(10 * time.Second):
 				t.Fatalf("%s heard %v", f.names[i], heard)
 			}
@@ -165,10 +166,10 @@ func TestPeerKamailioControlAnywhere(t *testing.T) {
 	}
 }
 
-// names are those of the events that a node tells, until the test ends.
-func (e *engine) names(t *testing.T) <-chan string {
+// stream are the events of a stream of a node, until the test ends.
+func (e *engine) stream(t *testing.T, path string) <-chan event {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.http+"/v1/events", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.http+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,12 +177,16 @@ func (e *engine) names(t *testing.T) <-chan string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make(chan string, 1000) // more than a call has
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, res.Status)
+	}
+	out := make(chan event, 1000) // more than a call has
 	go func() {
 		defer res.Body.Close()
 		for s := bufio.NewScanner(res.Body); s.Scan(); {
-			if name, ok := strings.CutPrefix(s.Text(), "event: "); ok {
-				out <- name
+			var ev event
+			if data, ok := strings.CutPrefix(s.Text(), "data: "); ok && json.Unmarshal([]byte(data), &ev) == nil {
+				out <- ev
 			}
 		}
 	}()
