@@ -11,6 +11,9 @@ SPEECH    := libflite1 libpocketsphinx3 pocketsphinx-en-us
 
 # Many tests of these keep real time on real sockets: one package at a time.
 # Both halves run even if the first has failed: one run names all that is wrong.
+# A package has half an hour: under the race detector on a machine that is busy
+# with others some have taken more than the ten minutes that go gives them.
+UNTIL     := -timeout 30m
 TIMED     := ./cmd/... ./telephony/... ./internal/load
 UNTIMED    = $$($(GO) list ./... | grep -vE '/(cmd|telephony|internal/load)(/|$$)')
 
@@ -38,15 +41,15 @@ build: ## the commands, into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
 
 test: ## all tests that need nothing but Go; what needs more is skipped by name
-	$(GO) test $(TESTFLAGS) $(UNTIMED) || bad=1; \
-	$(GO) test -p 1 $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
+	$(GO) test $(UNTIL) $(TESTFLAGS) $(UNTIMED) || bad=1; \
+	$(GO) test -p 1 $(UNTIL) $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
 
 pg: ## the tests of the store on PostgreSQL too, on a server of their own (needs postgresql)
 	.ci/postgres $(GO) test $(TESTFLAGS) ./store/...
 
 race: ## the same tests under the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(UNTIMED) || bad=1; \
-	CGO_ENABLED=1 $(GO) test -race -p 1 $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
+	CGO_ENABLED=1 $(GO) test -race $(UNTIL) $(TESTFLAGS) $(UNTIMED) || bad=1; \
+	CGO_ENABLED=1 $(GO) test -race -p 1 $(UNTIL) $(TESTFLAGS) $(TIMED) || bad=1; exit $${bad:-0}
 
 # A package is built and linked once for all its targets.
 fuzz: ## every fuzz target for FUZZTIME (10s)
