@@ -160,13 +160,29 @@ func start(t *testing.T, busy bool) (*answerer, netip.AddrPort) {
 	return a, a.conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
+// A machine that is late gets a longer window: what is judged is what was heard.
 func TestRun(t *testing.T) {
 	t.Parallel()
+	for window := 5 * time.Second; ; window *= 3 {
+		turns, stopped, r := run(t, window)
+		// Holes and gaps are the answerer's own ticker's here: analyse_test judges how they are found.
+		if turns >= 3 && stopped > 0 && r.Packets >= 100 && r.Gaps.P50 > 0 && r.Lost == 0 {
+			return
+		}
+		if window > 30*time.Second || r.Lost > 0 {
+			t.Fatalf("%d answers, %d interrupted, report %+v", turns, stopped, r)
+		}
+	}
+}
+
+// run is three calls, and how many answers they heard, and interrupted.
+func run(t *testing.T, window time.Duration) (turns, stopped int, r *Report) {
+	t.Helper()
 	a, to := start(t, false)
 	var phases []Phase
 	r, err := Run(t.Context(), Config{
 		To: to, Calls: 3, Rate: 50,
-		Alone: 100 * time.Millisecond, Warmup: 100 * time.Millisecond, Window: 5 * time.Second,
+		Alone: 100 * time.Millisecond, Warmup: 100 * time.Millisecond, Window: window,
 		Talk: Talk{Say: 200 * time.Millisecond, Wait: 200 * time.Millisecond, Barge: 2, BargeAfter: 200 * time.Millisecond},
 	}, func(p Phase) { phases = append(phases, p) })
 	if err != nil {
@@ -178,7 +194,6 @@ func TestRun(t *testing.T) {
 	if len(r.Calls) != 3 || a.ended() != 3 {
 		t.Errorf("%d calls and %d BYEs, want 3", len(r.Calls), a.ended())
 	}
-	turns, stopped := 0, 0
 	for _, c := range r.Calls {
 		if c.Fault != "" {
 			t.Errorf("call %s: %s", c.ID, c.Fault)
@@ -192,10 +207,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
-	// Holes and gaps are the answerer's own ticker's here: analyse_test judges how they are found.
-	if turns < 3 || stopped == 0 || r.Packets < 100 || r.Gaps.P50 <= 0 || r.Lost != 0 {
-		t.Errorf("%d answers, %d interrupted, report %+v", turns, stopped, r)
-	}
+	return turns, stopped, r
 }
 
 func TestRunOfShortCalls(t *testing.T) {
