@@ -24,7 +24,7 @@ import (
 
 const racesConfig = `http: {listen: "127.0.0.1:0"}
 sip: {listen: ["udp://127.0.0.1:0"]}
-rtp: {ports: "42000-44998"}
+rtp: {ports: "16000-18998"}
 store: {url: "sqlite:%[1]s/calls.db"}
 recording: {enabled: false}
 log: {level: error, events: "off"}

@@ -86,7 +86,7 @@ func TestQuarantine(t *testing.T) {
 // A port in quarantine stays bound and cannot be opened.
 func TestClosedPortIsNotReused(t *testing.T) {
 	t.Parallel()
-	m := running(t, Config{Shards: 1, PortMin: 41000, PortMax: 41000})
+	m := running(t, Config{Shards: 1, PortMin: 19000, PortMax: 19000})
 	s, err := m.Open(loopback)
 	if err != nil {
 		t.Fatal(err)
@@ -111,14 +111,14 @@ func TestClosedPortIsNotReused(t *testing.T) {
 
 func TestOpenStepsAroundTakenPorts(t *testing.T) {
 	t.Parallel()
-	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 41103})
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 19103})
 	if err != nil {
 		t.Skip(err)
 	}
 	defer func() { _ = taken.Close() }()
-	m := running(t, Config{Shards: 1, PortMin: 41100, PortMax: 41104})
+	m := running(t, Config{Shards: 1, PortMin: 19100, PortMax: 19104})
 	for range 2 {
-		if s := open(t, m, loopback); s.Local().Port() == 41102 {
+		if s := open(t, m, loopback); s.Local().Port() == 19102 {
 			t.Error("opened a port whose neighbour is taken")
 		}
 	}
@@ -130,7 +130,7 @@ func TestOpenStepsAroundTakenPorts(t *testing.T) {
 // SEC-2 on real sockets: a flood to every port of the range during a call.
 func TestFloodOfEveryPort(t *testing.T) {
 	t.Parallel()
-	m := running(t, Config{Shards: 1, PortMin: 42000, PortMax: 42040})
+	m := running(t, Config{Shards: 1, PortMin: 19200, PortMax: 19240})
 	a, b := open(t, m, loopback), open(t, m, loopback)
 	ears := [2]*ear{{}, {}}
 	for i, s := range []*Session{a, b} {
@@ -148,7 +148,7 @@ func TestFloodOfEveryPort(t *testing.T) {
 	packet = append(packet, loudFrame...)
 	for n := range uint16(500) {
 		header{seq: n, ts: uint32(n) * 160, ssrc: 666}.put(packet)
-		for port := 42000; port <= 42041; port++ {
+		for port := 19200; port <= 19241; port++ {
 			_, _ = bad.WriteToUDPAddrPort(packet, netip.AddrPortFrom(loopback, uint16(port)))
 		}
 	}
@@ -166,7 +166,7 @@ func TestFloodOfEveryPort(t *testing.T) {
 
 func TestServeWaitsForSessions(t *testing.T) {
 	t.Parallel()
-	m, err := New(Config{Shards: 2, PortMin: 43000, PortMax: 43020})
+	m, err := New(Config{Shards: 2, PortMin: 19300, PortMax: 19320})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestServeWaitsForSessions(t *testing.T) {
 // Without Serve nothing hangs.
 func TestCloseBeforeServe(t *testing.T) {
 	t.Parallel()
-	m, err := New(Config{PortMin: 43100, PortMax: 43120})
+	m, err := New(Config{PortMin: 19400, PortMax: 19420})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestCloseBeforeServe(t *testing.T) {
 
 func TestParamsAreChecked(t *testing.T) {
 	t.Parallel()
-	m, err := New(Config{PortMin: 43200, PortMax: 43200})
+	m, err := New(Config{PortMin: 19500, PortMax: 19500})
 	if err != nil {
 		t.Fatal(err)
 	}

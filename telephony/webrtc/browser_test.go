@@ -109,7 +109,7 @@ func (t *tone) Next(dst []int16) bool {
 // open serves a Gateway until the test ends.
 func open(t testing.TB, h telephony.Handler, change ...func(*Config)) *Gateway {
 	t.Helper()
-	media, err := rtp.New(rtp.Config{PortMin: 42000, PortMax: 42098, Shards: 1})
+	media, err := rtp.New(rtp.Config{PortMin: 19600, PortMax: 19698, Shards: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
