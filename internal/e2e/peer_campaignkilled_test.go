@@ -21,7 +21,7 @@ func TestPeerSIPpCampaignKilled(t *testing.T) {
 	t.Logf("seed %d", seed)
 	draw := rand.New(rand.NewPCG(seed, 0))
 	kills := 0
-	tried, all, dials := campaignOf(t, contacts, 20, func(e *engine) {
+	killed := func(e *engine) {
 		for range 3 {
 			wait := time.After(time.Second + time.Duration(draw.Int64N(int64(3*time.Second))))
 			<-wait
@@ -36,6 +36,9 @@ func TestPeerSIPpCampaignKilled(t *testing.T) {
 			}
 			e.again(t)
 		}
+	}
+	_, tried, all, dials := campaignOf(t, campaignRun{
+		contacts: contacts, cps: 20, config: silent, agent: silentAgent + "max_call_duration: 4s\n", meanwhile: killed,
 	})
 	states, doubled := map[dialer.State]int{}, 0
 	for _, k := range all {

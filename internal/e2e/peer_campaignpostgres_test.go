@@ -27,7 +27,7 @@ func TestPeerSIPpCampaignWithoutPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateway := ourAddr()
-	invites := gatewayOf(t, script, gateway)
+	invites := gatewayOf(t, script, gateway, nil)
 	nodes := make([]*engine, 2)
 	buses := []string{net.JoinHostPort(ourAddr(), "6222"), net.JoinHostPort(ourAddr(), "6222")}
 	for i := range nodes {

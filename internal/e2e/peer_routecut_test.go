@@ -32,7 +32,7 @@ func TestPeerSIPpRouteCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateway := ourAddr()
-	invites := gatewayOf(t, script, gateway)
+	invites := gatewayOf(t, script, gateway, nil)
 	nodes := make([]*engine, 2)
 	buses := []string{net.JoinHostPort(ourAddr(), "6222"), net.JoinHostPort(ourAddr(), "6222")}
 	ways := []*route{openRoute(t, buses[1]), openRoute(t, buses[0])}
