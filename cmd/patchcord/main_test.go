@@ -202,7 +202,7 @@ func TestTailTellsWhatIsNoEvent(t *testing.T) {
 
 // fakeAPI answers as a running engine does.
 type fakeAPI struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	body    map[string]any
 	key     string
 	streams []string // what each request of the events gets
@@ -266,6 +266,7 @@ func TestCallShowsTheConversationThroughABrokenStream(t *testing.T) {
 	if r.code != 0 || !strings.Contains(r.out, "caller   Where is my") || !strings.Contains(r.out, "ended: hangup") || strings.Contains(r.out, "INVITE") {
 		t.Errorf("%+v", r)
 	}
+	api.mu.Lock()
 	vars, _ := api.body["variables"].(map[string]any)
 	if api.body["to"] != "+4930123456" || api.body["agent_id"] != "support" || vars["name"] != "Ada=Lovelace" || vars["x"] != "1;y" || api.key != "k" {
 		t.Errorf("sent %v with key %q", api.body, api.key)
@@ -274,6 +275,7 @@ func TestCallShowsTheConversationThroughABrokenStream(t *testing.T) {
 		t.Errorf("Last-Event-ID %s", got)
 	}
 	api.streams, api.lastIDs = []string{sse(1, 2) + answeredSSE + sse(4, 7)}, nil
+	api.mu.Unlock()
 	r = runCommand(t, "", append(args, "--json")...)
 	var res callResult
 	if err := json.Unmarshal([]byte(r.out), &res); err != nil || !res.Answered || res.EndReason != "hangup" || res.DurationMS != 6000 || res.Turns != 1 {

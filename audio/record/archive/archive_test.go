@@ -222,6 +222,13 @@ func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// breaks has it keep half of what it gets, or all again.
+func (s *s3) breaks(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = on
+}
+
 // Object storage that speaks S3, with an endpoint of its own; what it kept only a
 // part of stays in the spool.
 func TestObjectStorage(t *testing.T) {
@@ -237,11 +244,11 @@ func TestObjectStorage(t *testing.T) {
 	a := opened(t, "s3://calls?region=eu-central-1&use_path_style=true&request_checksum_calculation=when_required&endpoint="+
 		server.URL, spool)
 	path := recorded(t, spool, "a.wav", 50_000)
-	store.broken = true
+	store.breaks(true)
 	if err := a.store(t.Context(), path); err == nil || gone(path) {
 		t.Errorf("half of it is kept: %v", err)
 	}
-	store.broken = false
+	store.breaks(false)
 	a.Add(path)
 	served(t, a, func() {})
 	store.mu.Lock()
