@@ -60,7 +60,7 @@ func TestACallOverRealSockets(t *testing.T) {
 		"name: sockets", `from: "+4930111"`, "steps:",
 		"  - wait_quiet: {for: 500ms, within: 5s}",
 		"  - play: hum.wav",
-		"  - barge_in: {after: 1s, play: hum.wav, stops_within: 1s}",
+		"  - barge_in: {after: 1s, play: hum.wav, stops_within: 2s}",
 		"  - press: 42#",
 		"  - expect_hangup: {within: 10s}",
 	)
@@ -122,7 +122,7 @@ func TestFailedExpectationsExitWith1(t *testing.T) {
 		{"busy", &agent{busy: true}, []string{"hangup"}, "not answered: busy (486)"},
 		{"silent", &agent{}, []string{"wait_quiet: {within: 1s}"}, "s.yaml:2: the agent said nothing within 1s"},
 		{"still there", &agent{turns: [][]int16{hum(500 * time.Millisecond)}}, []string{"expect_hangup: {within: 1s}"}, "did not hang up within 1s"},
-		{"gone early", &agent{turns: [][]int16{hum(500 * time.Millisecond)}, hangup: true}, []string{"wait: 2s", "press: 1"}, "the call ended at"},
+		{"gone early", &agent{turns: [][]int16{hum(500 * time.Millisecond)}, hangup: true}, []string{"wait: 10s", "press: 1"}, "the call ended at"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -153,7 +153,7 @@ func TestManyCalls(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitOK {
 		t.Fatalf("exit %d, %v\n%s%s", code, err, out, errs)
 	}
-	if !got.OK || got.Calls != 10 || got.Failed != 0 || got.Received < 300 || len(got.Reports) != 0 || strings.Count(out, "\n") != 1 {
+	if !got.OK || got.Calls != 10 || got.Failed != 0 || got.Received < 100 || len(got.Reports) != 0 || strings.Count(out, "\n") != 1 {
 		t.Errorf("%s", out)
 	}
 }

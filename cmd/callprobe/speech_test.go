@@ -71,7 +71,7 @@ func TestACallWithSpeech(t *testing.T) {
 		"  - wait_quiet: 500ms",
 		`  - say: "where is my order?"`,
 		"  - wait_for: {words: [order, monday], within: 15s}",
-		"  - barge_in: {after: 1s, say: thank you, stops_within: 1s}",
+		"  - barge_in: {after: 1s, say: thank you, stops_within: 2s}",
 		"  - expect_words: {words: [welcome, good bye|goodbye], not: [order], within: 15s}",
 		"  - expect_hangup: {within: 10s}",
 		"heard: {words: [flower, shop, order, shipped, monday, welcome], share: 0.8}",
