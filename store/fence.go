@@ -35,11 +35,14 @@ type passing struct {
 // passAtOnce bounds what one transaction lets pass.
 const passAtOnce = 256
 
-var errClosed = errors.New("the store is closed")
+var (
+	errClosed = errors.New("the store is closed")
+	errCalled = fmt.Errorf("another campaign calls its number: %w", dialer.ErrNotClaimed)
+)
 
 // Dialing is the fence. It lets the attempt of a claim pass that stands, of a
-// campaign that runs, to a number that is on no list; from then on it counts as
-// dialled. With any other fault than ErrNotClaimed nobody knows whether it has
+// campaign that runs, to a number that is on no list and that no other campaign calls;
+// from then on it counts as dialled. With any other fault than ErrNotClaimed nobody knows whether it has
 // passed: it must not leave either, and is given back.
 func (l *Ledger) Dialing(ctx context.Context, a dialer.Attempt, call telephony.CallID, from string) error {
 	p := &passing{dialRef: refOf(a), call: clean(string(call)), from: clean(from), done: make(chan struct{})}
@@ -113,6 +116,9 @@ func (s *Store) passAll(all []*passing) {
 			s.passAll([]*passing{p})
 		}
 		return
+	}
+	if isTaken(err) {
+		err = errCalled
 	}
 	for _, p := range all {
 		if err != nil {

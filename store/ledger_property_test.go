@@ -255,7 +255,7 @@ func (b *books) try(rt *rapid.T) *modelTry {
 func (b *books) dial(rt *rapid.T) {
 	y := b.try(rt)
 	c := y.of.campaign
-	want := y.state == "claimed" && c.Status == dialer.Running && !b.listed(y.of)
+	want := y.state == "claimed" && c.Status == dialer.Running && !b.listed(y.of) && !b.called(y.of.number)
 	err := y.node.Dialing(b.t.Context(), y.Attempt, telephony.CallID(fmt.Sprint(y.Contact.ID, y.N)), "+4930100")
 	if want != (err == nil) || err != nil && !errors.Is(err, dialer.ErrNotClaimed) {
 		rt.Fatalf("fence of a %s claim of a %s campaign: %v", y.state, c.Status, err)
@@ -268,6 +268,16 @@ func (b *books) dial(rt *rapid.T) {
 	if b.invites[key]++; b.invites[key] > 1 {
 		rt.Fatalf("attempt %s leaves twice", key)
 	}
+}
+
+// called tells whether a campaign calls a number.
+func (b *books) called(number string) bool {
+	for _, m := range b.contacts {
+		if m.number == number && m.state == dialer.Dialing {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *books) finish(rt *rapid.T) {
@@ -527,7 +537,14 @@ func (b *books) drain(rt *rapid.T) {
 				m.state = dialer.Claimed
 				y := &modelTry{Attempt: a, of: m, node: b.nodes[0], state: "claimed"}
 				b.tries, m.try = append(b.tries, y), y
+				called := b.called(m.number)
 				err := y.node.Dialing(b.t.Context(), a, "x", "")
+				if called && errors.Is(err, dialer.ErrNotClaimed) {
+					b.fatal(rt, y.node.Release(b.t.Context(), a, dialer.Pending, b.now, "called"))
+					y.state = "gone"
+					b.settle(m, dialer.Pending, b.now, false)
+					continue
+				}
 				b.fatal(rt, err)
 				y.state, m.state, m.tries = "dialing", dialer.Dialing, a.N
 				key := fmt.Sprint(a.Contact.ID, " ", a.N)
