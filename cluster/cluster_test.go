@@ -92,7 +92,7 @@ func TestAnOwnerThatHangs(t *testing.T) {
 	if err := b.calls.Say(id, "x"); !errors.Is(err, ErrNoAnswer) {
 		t.Errorf("%v", err)
 	}
-	if took := time.Since(begun); took < askTimeout || took > askTimeout+3*time.Second {
+	if took := time.Since(begun); took < askTimeout || took > askTimeout+10*time.Second {
 		t.Errorf("after %v", took)
 	}
 	close(a.engine.block)
@@ -360,7 +360,7 @@ func TestNodesThatLeave(t *testing.T) {
 	k.set(true)
 	begun := time.Now()
 	eventually(t, "it has vanished", func() bool { return len(a.Nodes()) == 1 && len(c.Nodes()) == 1 })
-	if took := time.Since(begun); took > absence+2*time.Second {
+	if took := time.Since(begun); took > absence+10*time.Second {
 		t.Errorf("after %v", took)
 	}
 	k.set(false)
@@ -393,7 +393,7 @@ func TestARouteIsCutAndHealed(t *testing.T) {
 	if err := a.calls.Say(id, "here"); err != nil {
 		t.Errorf("its own node: %v", err)
 	}
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > writeTimeout { // of one write that waits, of a thousand
 		t.Errorf("a cut route held the call up for %v", took)
 	}
 
