@@ -28,7 +28,7 @@ func TestTheClockIsSet(t *testing.T) {
 		{name: "back a little", at: "14:00:00", by: -300 * time.Millisecond, goes: true},
 		{name: "ahead a little", at: "14:00:00", by: 300 * time.Millisecond, goes: true},
 		{name: "back, to before the hours", at: "10:30:00", by: -2 * time.Hour, again: 30 * time.Minute},
-		{name: "ahead, to behind them", at: "20:00:00", by: 2 * time.Hour, again: 11 * time.Hour},
+		{name: "ahead, to behind them", at: "20:00:00", by: 2 * time.Hour, again: 30 * time.Minute},
 		{name: "ahead into them", at: "08:30:00", by: 2 * time.Hour, goes: true},
 	} {
 		for _, slow := range []time.Duration{0, 20 * time.Millisecond} {
@@ -41,12 +41,12 @@ func TestTheClockIsSet(t *testing.T) {
 					}
 					time.Sleep(time.Until(set.Add(-before)))
 					camp := calling("c", 500, cps)
-					camp.Hours = Hours{Windows: []Window{{From: "09:00", To: "21:00"}}}
+					camp.Hours = Hours{Windows: []Window{{From: "09:00", To: "21:00"}, {From: "22:30", To: "23:00"}}}
 					b := newBooks(camp)
 					if slow > 0 {
 						b.slow = jitter(slow)
 					}
-					b.add(camp, 2000)
+					b.add(camp, 700)
 					for _, k := range b.contacts["c"] {
 						k.Due = time.Time{}
 					}
@@ -88,5 +88,54 @@ func TestTheClockIsSet(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The clock of a node and that of the ledger differ by hours: nobody is called whom
+// one of them alone allows to be called, and nobody is called again before the time.
+func TestTwoClocks(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		at    string // by the ledger
+		ahead time.Duration
+		calls int // within 9 minutes
+	}{
+		{"behind, by day", "14:00:00", -2 * time.Hour, 1},
+		{"ahead, by day", "14:00:00", 2 * time.Hour, 1},
+		{"behind, and it is night", "21:30:00", -2 * time.Hour, 0},
+		{"ahead, and it is not yet day", "07:30:00", 2 * time.Hour, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				at, err := time.ParseInLocation("2006-01-02 15:04:05", "2026-06-10 "+c.at, berlin)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Until(at))
+				camp := calling("c", 5, 5)
+				camp.Hours = Hours{Windows: []Window{{From: "09:00", To: "21:00"}}}
+				b := newBooks(camp)
+				b.add(camp, 1)
+				far := &carrier{b: b, becomes: always(time.Second, OutcomeBusy)} // again after ten minutes
+				o := b.opens(t, "node", 5, far, func(cfg *RunnerConfig) {
+					cfg.Now = func() time.Time { return b.wall().Add(c.ahead) }
+				})
+				time.Sleep(9 * time.Minute)
+				if n := far.placed(); n != c.calls {
+					t.Errorf("%d calls, want %d", n, c.calls)
+				}
+				time.Sleep(3 * time.Hour)
+				o.stop()
+				if n := far.placed(); c.calls > 0 && n < 2 {
+					t.Errorf("%d calls within hours", n)
+				}
+			})
+		})
 	}
 }

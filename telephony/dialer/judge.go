@@ -14,8 +14,11 @@ import (
 // there: nobody is called by fewer rules than were asked for.
 const noProfile = 10 * time.Minute
 
+// clocksApart is by how much the ledger's clock and ours may differ unnoticed.
+const clocksApart = time.Second
+
 // judge asks the rules of a campaign about a call that leaves at a time, or now
-// where that is over.
+// where that is over. Who is claimed is asked for by both clocks, where they differ.
 func (r *Runner) judge(c Campaign, leaves time.Time) Judge {
 	p, ok := r.profile(c)
 	return func(a Attempt) (State, time.Time, string) {
@@ -24,6 +27,9 @@ func (r *Runner) judge(c Campaign, leaves time.Time) Judge {
 			return Pending, now.Add(noProfile), fmt.Sprintf("the profile %q is not there", c.Profile)
 		}
 		next, due, why := MayDial(c, p, a.Contact, now)
+		if next == Claimed && leaves.IsZero() && a.Claimed.Sub(now).Abs() > clocksApart {
+			next, due, why = MayDial(c, p, a.Contact, a.Claimed)
+		}
 		if until, shared := a.shared(p, now); next == Claimed && shared != "" {
 			return c.due(p, a.Contact, when{at: until}, shared)
 		}
@@ -39,7 +45,7 @@ func (r *Runner) profile(c Campaign) (Profile, bool) {
 // decide says where the contact goes after its call.
 func (t *try) decide(res *Result) {
 	p, _ := t.r.profile(t.c)
-	next, due, why := Decide(t.c, p, t.a, *res, t.r.now())
+	next, due, why := Decide(t.c, p, t.a, *res, t.now())
 	res.Next, res.Due = next, due
 	switch {
 	case why == "" || strings.Contains(res.Why, why):

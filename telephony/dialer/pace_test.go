@@ -99,3 +99,23 @@ func TestThoseWhoWakeTogether(t *testing.T) {
 		}
 	})
 }
+
+// A turn is what is left to it, whatever the ledger's clock says and whoever sets ours.
+func TestATurnGoesByNoClock(t *testing.T) {
+	t.Parallel()
+	const ahead = 400 * time.Millisecond
+	begun := time.Now()
+	end := begun.Add(10 * time.Millisecond)
+	for _, c := range []struct{ claimed, want time.Duration }{
+		{-2 * time.Hour, 0}, {0, 0}, {4 * time.Millisecond, 4 * time.Millisecond}, {2 * time.Hour, 10 * time.Millisecond},
+	} {
+		claimed := begun.Add(c.claimed).Round(0) // as a database tells it
+		at := turnOf(Attempt{Claimed: claimed, Slot: claimed.Add(ahead)}, begun, end)
+		if got := at.Sub(begun); got != c.want+ahead {
+			t.Errorf("claimed %v after it was asked for: its turn is after %v, want %v", c.claimed, got, c.want+ahead)
+		}
+		if at == at.Round(0) { //nolint:staticcheck // whether it has the time that no clock shows
+			t.Errorf("claimed %v after it was asked for: its turn goes by the clock", c.claimed)
+		}
+	}
+}

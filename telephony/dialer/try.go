@@ -21,14 +21,15 @@ const (
 
 // try is an attempt on this node.
 type try struct {
-	r    *Runner
-	l    *line
-	c    Campaign
-	a    Attempt
-	at   time.Time // its turn
-	log  *zap.Logger
-	call telephony.CallID
-	from string // the caller ID that is shown
+	r      *Runner
+	l      *line
+	c      Campaign
+	a      Attempt
+	at     time.Time     // its turn
+	behind time.Duration // that our clock was behind the ledger's
+	log    *zap.Logger
+	call   telephony.CallID
+	from   string // the caller ID that is shown
 	// counted tells those who chose it whether it was.
 	counted func(dialed bool)
 }
@@ -41,13 +42,16 @@ func (r *Runner) take(claims, work context.Context, l *line, a Attempt, at time.
 	r.counts.Waiting++
 	r.mu.Unlock()
 	t := &try{
-		r: r, l: l, c: c, a: a, at: l.pace.slot(at, c.CPS),
+		r: r, l: l, c: c, a: a, at: l.pace.slot(at, c.CPS), behind: max(0, a.Claimed.Sub(r.now())),
 		log: r.log.With(zap.String("campaign", c.ID), zap.String("contact", a.Contact.ID), zap.Int("attempt", a.N),
 			zap.String("number", masked(a.Contact.Number))),
 	}
 	r.undialed.Add(1)
 	r.tries.Go(func() { t.run(claims, work, seat) })
 }
+
+// now is the later one of our clock and the ledger's: nobody is due too early.
+func (t *try) now() time.Time { return t.r.now().Add(t.behind) }
 
 // run is the attempt, until its result is kept.
 func (t *try) run(claims, work context.Context, seat func()) {
@@ -92,7 +96,7 @@ func (t *try) begin(claims, work context.Context) bool {
 	if err != nil { // no randomness
 		t.counted(false)
 		t.unclaim()
-		t.giveBack(work, Pending, t.r.now().Add(soon), err.Error())
+		t.giveBack(work, Pending, t.now().Add(soon), err.Error())
 		return false
 	}
 	t.call = telephony.CallID(call.String())
@@ -120,7 +124,7 @@ func (t *try) leave(work context.Context) time.Time {
 
 // allowed asks everything that may stand against the call at this instant.
 func (t *try) allowed(work context.Context) bool {
-	now, to := t.r.now(), t.a.Contact.Number
+	now, to := t.now(), t.a.Contact.Number
 	if next, due, why := t.r.judge(t.c, t.at)(t.a); next != Claimed {
 		t.giveBack(work, next, due, why)
 		return false
@@ -189,7 +193,7 @@ func (t *try) unclaim() {
 func (t *try) fenced(work context.Context, err error) {
 	due := t.a.Contact.Due // paused, or not to be called: the ledger knows where it goes then
 	if !errors.Is(err, ErrNotClaimed) {
-		due = t.r.now().Add(soon)
+		due = t.now().Add(soon)
 	}
 	t.giveBack(work, Pending, due, "no fence: "+err.Error())
 }
