@@ -25,7 +25,7 @@ import (
 // missed nothing, and nobody was dialled twice.
 func TestPeerSIPpRouteCut(t *testing.T) {
 	t.Parallel()
-	const contacts, cps, lasts = 500, 10, 10 * time.Second
+	const contacts, cps, lasts = 700, 10, 10 * time.Second
 	db := openPostgres(t)
 	script, err := filepath.Abs("testdata/sipp/campaign.xml")
 	if err != nil {
@@ -63,7 +63,7 @@ func TestPeerSIPpRouteCut(t *testing.T) {
 		to      int
 		noticed time.Duration // by docs/scaling.md, and what a busy machine adds
 	}{
-		{"closed", routeShut, 2 * time.Second},
+		{"closed", routeShut, 5 * time.Second},
 		{"mute", routeMute, 10 * time.Second},
 	} {
 		marks := []int{len(nodes[0].out.String()), len(nodes[1].out.String())}
