@@ -206,7 +206,7 @@ func TestPeerChromiumTalks(t *testing.T) {
 		return strings.Contains(strings.ToLower(b.text("words")), "shipped")
 	})
 	b.do("document.getElementById('pad').click(); document.querySelector('#keys button').click()", nil)
-	eventually(t, 5*time.Second, "the key stands on the page", func() bool {
+	eventually(t, 15*time.Second, "the key stands on the page", func() bool {
 		return strings.Contains(b.text("words"), "Key 1")
 	})
 	pcm := b.heard()
