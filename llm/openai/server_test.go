@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strconv"
 	"strings"
@@ -415,16 +416,20 @@ func TestNobodyIsThere(t *testing.T) {
 	}
 }
 
+// A completion is over before its reply is: the connection is kept none the less.
 func TestWarmKeepsTheConnection(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	from := map[string]bool{}
+	over := make(chan struct{}, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		from[r.RemoteAddr] = true
 		mu.Unlock()
 		if r.URL.Path == "/v1/chat/completions" {
 			play(llmtest.Script{Text: "Yes."})(w, r)
+			_ = http.NewResponseController(w).Flush()
+			<-over
 		}
 	}))
 	defer s.Close()
@@ -433,11 +438,25 @@ func TestWarmKeepsTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.Warm(t.Context()); err != nil {
+	kept := make(chan error, 1)
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(err error) { kept <- err }})
+	idle := func() {
+		t.Helper()
+		select {
+		case err := <-kept:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the connection is not kept")
+		}
+	}
+	if err := p.Warm(ctx); err != nil {
 		t.Fatal(err)
 	}
+	idle()
 	for range 3 {
-		st, err := p.Stream(t.Context(), llmtest.Ask())
+		st, err := p.Stream(ctx, llmtest.Ask())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -445,6 +464,8 @@ func TestWarmKeepsTheConnection(t *testing.T) {
 			_, err = st.Next()
 		}
 		st.Close()
+		over <- struct{}{}
+		idle()
 	}
 	mu.Lock()
 	defer mu.Unlock()

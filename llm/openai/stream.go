@@ -36,6 +36,8 @@ type stream struct {
 	finish string
 	usage  llm.Usage
 	err    error // the stream is over; io.EOF after Done
+	whole  bool  // Done was given
+	closed bool
 }
 
 // call is a tool call that is being put together.
@@ -186,6 +188,7 @@ func (s *stream) await() {
 
 // done gives the last delta.
 func (s *stream) done() error {
+	s.whole = true
 	s.queue = append(s.queue, llm.Delta{Kind: llm.Done, Finish: s.finish, Usage: s.usage})
 	return io.EOF
 }
@@ -206,12 +209,32 @@ func (s *stream) ended(err error) error {
 	return s.p.failure("stream", err, nil)
 }
 
-// Close gives up what is left.
+// Close gives up what is left. Of a whole completion that is its end, at which the
+// connection is kept for the next: nobody waits for it, and usageWait bounds it.
 func (s *stream) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.whole {
+		go s.drain()
+		return nil
+	}
 	s.cancel()
 	if s.err == nil {
 		s.err = io.ErrClosedPipe
 	}
 	_ = s.in.Close() // cancelled above
 	return nil
+}
+
+// drain reads to the end.
+func (s *stream) drain() {
+	for {
+		if _, err := s.in.Recv(); err != nil {
+			break
+		}
+	}
+	_ = s.in.Close() // nothing of it is missing
+	s.cancel()
 }

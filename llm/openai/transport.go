@@ -141,5 +141,10 @@ func (e *events) line() {
 	}
 }
 
-// Close closes the reply.
-func (e *events) Close() error { return e.body.Close() }
+// Close closes the reply, behind [DONE] at its end.
+func (e *events) Close() error {
+	if errors.Is(e.err, io.EOF) {
+		_, _ = io.Copy(io.Discard, io.LimitReader(e.in, maxErrorBody)) // what fails is closed
+	}
+	return e.body.Close()
+}
