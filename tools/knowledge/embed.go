@@ -82,7 +82,10 @@ func (e *embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 		return nil, fmt.Errorf("knowledge: embed: %w", err)
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
-	return readVectors(io.LimitReader(res.Body, maxReply), len(texts))
+	reply := io.LimitReader(res.Body, maxReply)
+	out, err := readVectors(reply, len(texts))
+	_, _ = io.Copy(io.Discard, reply) // read to its end: the connection is kept
+	return out, err
 }
 
 // readVectors reads a reply for n texts.
