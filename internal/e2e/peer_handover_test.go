@@ -390,7 +390,7 @@ func TestPeerBaresipGoesAndTheAgentIsBack_T11(t *testing.T) {
 	e.awaits(t, 10*time.Second, "transfer.progress", "status=joined")
 	joined := caller.mark()
 	caller.says.Store(true)
-	talk(4 * time.Second)
+	talk(6 * time.Second) // who is put through is told so first, for one or two
 	caller.says.Store(false)
 	target.do("hangup", "")
 	e.awaits(t, 3*time.Second, "transfer.returned", "reason=target_left", "ends=false")

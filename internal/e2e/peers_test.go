@@ -54,14 +54,27 @@ func ourAddr() string {
 // the system itself hands out, that nobody has at the moment.
 func freePorts(t *testing.T, addr string, n int) int {
 	t.Helper()
+	given.Lock()
+	defer given.Unlock()
 	for range 100 {
-		first := 10000 + 2*rand.IntN(4500)
+		if given.next == 0 || given.next+n > 19000 {
+			given.next = 10000 + 2*rand.IntN(500) // other runs on this machine have theirs
+		}
+		first := given.next
+		given.next += n + n%2
 		if portsFree(addr, first, n) {
 			return first
 		}
 	}
 	t.Fatalf("no %d free ports in a row", n)
 	return 0
+}
+
+// given is where the ports begin that no test has been given yet: to look whether
+// one is free takes it, for a moment, from whoever was told that it is.
+var given struct {
+	sync.Mutex
+	next int
 }
 
 func portsFree(addr string, first, n int) bool {
