@@ -119,6 +119,9 @@ func TestPeerKamailioControlAnywhere(t *testing.T) {
 		if i == owner {
 			continue
 		}
+		eventually(t, 5*time.Second, "the call is known at "+f.names[i], func() bool { // its answer is told a little before
+			return e.told(t, id, `{"type":"mute","on":false}`) == http.StatusOK
+		})
 		for _, command := range []string{
 			`{"type":"inject-context","content":"The caller is a friend."}`, `{"type":"say","content":"Across nodes."}`,
 			`{"type":"whisper","content":"Be kind."}`, `{"type":"dtmf","digits":"1"}`, `{"type":"listen"}`,
